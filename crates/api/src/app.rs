@@ -1,0 +1,184 @@
+//! What every handler can reach: the parts, the options, and the few steps that
+//! all of them share.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::Stream;
+use http::{HeaderName, HeaderValue};
+use kernel::{Actor, Context, Result};
+use runs::RunEvents;
+use security::{RateClass, Security};
+use store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Options, Parts,
+    cookies::Cookies,
+    page::{self, Files},
+    problem::Answer,
+    rate::Class,
+    seen::{Seen, Window},
+    sse::{self, OpenStreams, Place},
+};
+
+/// The state of the router. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct App(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    options: Options,
+    shutdown: CancellationToken,
+    streams: OpenStreams,
+    openapi: OnceLock<String>,
+    cookies: Cookies,
+    page: Files,
+}
+
+impl App {
+    pub(crate) fn new(parts: Parts, options: Options, shutdown: CancellationToken) -> Self {
+        let streams = OpenStreams::default();
+        let refresh_ttl = parts.security.options().refresh_ttl;
+        let cookies = Cookies::new(&options.server.public_url, refresh_ttl);
+        Self(Arc::new(Inner {
+            parts,
+            options,
+            shutdown,
+            streams,
+            openapi: OnceLock::new(),
+            cookies,
+            page: page::built,
+        }))
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.0.parts
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.parts.store
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// The cookies of the page's session.
+    pub(crate) fn cookies(&self) -> &Cookies {
+        &self.0.cookies
+    }
+
+    /// The page's files.
+    pub(crate) fn page(&self) -> Files {
+        self.0.page
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.shutdown.is_cancelled()
+    }
+
+    /// The OpenAPI document as JSON, made once.
+    pub(crate) fn openapi(&self) -> &String {
+        self.0.openapi.get_or_init(crate::routes::openapi)
+    }
+
+    /// The caller behind an access token, of whichever header.
+    pub(crate) async fn authenticate(&self, bearer: &str, seen: &Seen) -> Result<Context> {
+        let ctx = self.parts().security.authenticate(bearer, seen.id).await?;
+        Ok(ctx.with_address(seen.address))
+    }
+
+    /// Somebody who has not signed in.
+    pub(crate) fn anonymous(&self, seen: &Seen) -> Context {
+        Context::new(
+            self.parts().security.default_tenant().id,
+            Actor::Anonymous,
+            seen.id,
+        )
+        .with_address(seen.address)
+    }
+
+    /// Counts the request against the caller's limit; the answer's headers tell.
+    pub(crate) async fn limit(&self, ctx: &Context, class: Class, seen: &Seen) -> Result<()> {
+        let class = match class {
+            Class::Chat => RateClass::Chat,
+            Class::SignIn => RateClass::SignIn,
+            Class::Reads => RateClass::Reads,
+        };
+        let rate = self.parts().security.rate(ctx, class).await;
+        seen.set_window(Window {
+            limit: rate.limit.into(),
+            remaining: rate.remaining.into(),
+            reset: rate.reset,
+        });
+        if rate.allowed {
+            Ok(())
+        } else {
+            Err(Security::rate_limited(&rate))
+        }
+    }
+
+    /// A place for one more event stream of the caller.
+    pub(crate) fn place(&self, ctx: &Context) -> Result<Place> {
+        self.0.streams.open(
+            ctx.account()?,
+            self.options().server.max_streams_per_account,
+        )
+    }
+
+    /// A run's log as an event stream. It ends within seconds when the caller's
+    /// session is revoked (S0.1).
+    pub(crate) fn stream(
+        &self,
+        ctx: &Context,
+        events: RunEvents,
+        place: Place,
+    ) -> Answer<Response> {
+        let run = events.run().id;
+        let over = revoked(self.parts().security.clone(), ctx.clone());
+        let heartbeat = self.options().streams.heartbeat;
+        let mut answer = sse::answer(sse::frames(events), heartbeat, over, place);
+        if let Ok(id) = HeaderValue::from_str(&run.to_string()) {
+            answer
+                .headers_mut()
+                .insert(HeaderName::from_static("x-run-id"), id);
+        }
+        Ok(answer)
+    }
+
+    /// An event stream that has no end of its own: it ends with the caller's session, or when the
+    /// server stops.
+    pub(crate) fn open_stream(
+        &self,
+        ctx: &Context,
+        frames: impl Stream<Item = Bytes> + Send + 'static,
+        place: Place,
+    ) -> Response {
+        let revoked = revoked(self.parts().security.clone(), ctx.clone());
+        let stopping = self.0.shutdown.clone().cancelled_owned();
+        let over = async move {
+            tokio::select! {
+                () = revoked => {}
+                () = stopping => {}
+            }
+        };
+        sse::answer(frames, self.options().streams.heartbeat, over, place)
+    }
+}
+
+/// Waits until the caller's session is no more. A database that is away for a
+/// moment ends no stream.
+async fn revoked(security: Security, ctx: Context) {
+    const EVERY: std::time::Duration = std::time::Duration::from_secs(2);
+    loop {
+        tokio::time::sleep(EVERY).await;
+        if let Err(error) = security.recheck(&ctx).await
+            && !error.kind().is_ours()
+        {
+            return;
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! `tertulia chat`: a conversation in the terminal, over HTTP like any client.
+
+mod answer;
+mod credentials;
+mod server;
+mod sse;
+
+use std::io::{BufRead, IsTerminal, Read, Write};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::args::Chat;
+use credentials::Credentials;
+pub(crate) use credentials::write_private;
+use server::{Refusal, Server};
+
+/// Runs the terminal client to its end.
+///
+/// # Errors
+/// With a sentence: the server cannot be reached, refuses, or an answer failed.
+pub async fn run(options: Chat) -> Result<()> {
+    let mut server = Server::new(&options.url, Credentials::load()?)?;
+    if !server.is_signed_in().await? {
+        sign_in(&mut server, &options).await?;
+    }
+    let model = pick_model(&mut server, &options).await?;
+    let session = server
+        .post("/sessions", &json!({"model_id": model}))
+        .await?;
+    let session = session["id"]
+        .as_str()
+        .context("no conversation in the answer")?
+        .to_owned();
+    let mut interrupts = interrupts();
+    if let Some(prompt) = &options.once {
+        let prompt = if prompt == "-" {
+            read_all()?
+        } else {
+            prompt.clone()
+        };
+        return once(&mut server, &session, &prompt, &mut interrupts).await;
+    }
+    let interactive = std::io::stdin().is_terminal();
+    if interactive {
+        println!("Talking to {model}. An empty line or Ctrl-D ends, Ctrl-C stops an answer.");
+    }
+    let mut lines = lines();
+    loop {
+        if interactive {
+            print!("\n> ");
+            std::io::stdout().flush()?;
+        }
+        let line = tokio::select! {
+            line = lines.recv() => line,
+            Some(()) = interrupts.recv() => None,
+        };
+        let Some(line) = line.filter(|line| !line.trim().is_empty()) else {
+            return Ok(());
+        };
+        match answer::ask(&mut server, &session, &line, &key(), &mut interrupts).await {
+            Ok(end) => println!("\n{}", answer::summary(&end)),
+            // A refusal is of this prompt; the next one may do.
+            Err(error) if error.is::<Refusal>() => println!("[{error}]"),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// For scripts: the answer on standard output, its cost on standard error.
+async fn once(
+    server: &mut Server,
+    session: &str,
+    prompt: &str,
+    interrupts: &mut mpsc::Receiver<()>,
+) -> Result<()> {
+    let end = answer::ask(server, session, prompt, &key(), interrupts).await?;
+    println!();
+    eprintln!("{}", answer::summary(&end));
+    match end["end_reason"].as_str() {
+        Some("stop" | "length") => Ok(()),
+        _ => bail!("the answer is not whole"),
+    }
+}
+
+/// Fresh for each prompt, so that sending it again after a lost connection is safe.
+fn key() -> String {
+    let ids = kernel::Ids::new(kernel::Clock::system(), kernel::Random::system());
+    ids.next::<kernel::kinds::Request>().to_string()
+}
+
+async fn sign_in(server: &mut Server, options: &Chat) -> Result<()> {
+    let terminal = std::io::stdin().is_terminal();
+    let given = std::env::var("TERTULIA_PASSWORD").ok();
+    let email = match &options.email {
+        Some(email) => email.clone(),
+        None if terminal => ask_line(&format!("Sign in to {}\nEmail: ", options.url))?,
+        None => bail!(
+            "sign in first: run `tertulia chat` in a terminal, or set TERTULIA_EMAIL and TERTULIA_PASSWORD"
+        ),
+    };
+    let password = match given {
+        Some(password) => password,
+        None if terminal => rpassword::prompt_password("Password: ")?,
+        None => bail!("set TERTULIA_PASSWORD, or run `tertulia chat` in a terminal"),
+    };
+    let refused = match server.login(&email, &password).await {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    let unknown = refused
+        .downcast_ref::<Refusal>()
+        .is_some_and(|r| r.code == "invalid_credentials");
+    if !unknown || !terminal {
+        return Err(refused);
+    }
+    let answer =
+        ask_line("Nobody signs in so. Create an account with this email and password? [y/N] ")?;
+    if !matches!(answer.to_lowercase().as_str(), "y" | "yes") {
+        return Err(refused);
+    }
+    server.register(&email, &password).await
+}
+
+fn ask_line(question: &str) -> Result<String> {
+    print!("{question}");
+    std::io::stdout().flush()?;
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim().to_owned())
+}
+
+fn read_all() -> Result<String> {
+    let mut text = String::new();
+    std::io::stdin().lock().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+async fn pick_model(server: &mut Server, options: &Chat) -> Result<String> {
+    if let Some(model) = &options.model {
+        return Ok(model.clone());
+    }
+    let models = server.get("/models").await?;
+    let ids: Vec<&str> = models["data"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|m| m["id"].as_str())
+        .collect();
+    let Some(first) = ids.first() else {
+        let hint = models["hint"].as_str().unwrap_or("the server has no model");
+        bail!("{hint}");
+    };
+    if ids.len() == 1 || options.once.is_some() || !std::io::stdin().is_terminal() {
+        return Ok((*first).to_owned());
+    }
+    for (n, id) in ids.iter().enumerate() {
+        println!("{:>3}. {id}", n + 1);
+    }
+    let answer = ask_line("Model [1]: ")?;
+    let chosen = match answer.parse::<usize>() {
+        _ if answer.is_empty() => first,
+        Ok(n) => ids
+            .get(n.wrapping_sub(1))
+            .context("there is no model with this number")?,
+        Err(_) => ids
+            .iter()
+            .find(|id| **id == answer)
+            .context("there is no such model")?,
+    };
+    Ok((*chosen).to_owned())
+}
+
+/// Lines of standard input, read beside the runtime: a read of a terminal cannot be given up.
+fn lines() -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { return };
+            if sender.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Ctrl-C: the first is handed over, a second within two seconds ends the program.
+fn interrupts() -> mpsc::Receiver<()> {
+    let (sender, receiver) = mpsc::channel(1);
+    let runtime = tokio::runtime::Handle::current();
+    runtime.spawn(async move {
+        let mut last: Option<std::time::Instant> = None;
+        while tokio::signal::ctrl_c().await.is_ok() {
+            if last.is_some_and(|last| last.elapsed() < std::time::Duration::from_secs(2))
+                || sender.try_send(()).is_err()
+            {
+                std::process::exit(130);
+            }
+            last = Some(std::time::Instant::now());
+        }
+    });
+    receiver
+}

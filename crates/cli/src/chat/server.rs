@@ -1,0 +1,232 @@
+//! The server as the terminal client sees it: requests with a token that is
+//! refreshed when it has expired, and problems as sentences.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::credentials::{Credentials, Tokens};
+
+/// A server and the tokens for it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    http: reqwest::Client,
+    url: String,
+    credentials: Credentials,
+}
+
+/// A refusal of the server.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{detail}")]
+pub(crate) struct Refusal {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The stable code.
+    pub(crate) code: String,
+    /// The sentence.
+    pub(crate) detail: String,
+}
+
+/// The connection was lost, or never stood.
+#[derive(Debug, thiserror::Error)]
+#[error("the server at {url} cannot be reached: {cause}")]
+pub(crate) struct Lost {
+    url: String,
+    cause: String,
+}
+
+impl Server {
+    pub(crate) fn new(url: &str, credentials: Credentials) -> Result<Self> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            // A stream has a comment every 15 seconds.
+            .read_timeout(Duration::from_secs(60))
+            .user_agent(concat!("tertulia-chat/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .context("cannot make an HTTP client")?;
+        Ok(Self {
+            http,
+            url: url.trim_end_matches('/').to_owned(),
+            credentials,
+        })
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    /// Whether the kept tokens are still good.
+    pub(crate) async fn is_signed_in(&mut self) -> Result<bool> {
+        if self.credentials.get(&self.url).is_none() {
+            return Ok(false);
+        }
+        match self.get("/auth/me").await {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error
+                    .downcast_ref::<Refusal>()
+                    .is_some_and(|r| r.status == 401) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn login(&mut self, email: &str, password: &str) -> Result<()> {
+        let body = json!({"email": email, "password": password});
+        let answer = self
+            .open(self.request(Method::POST, "/auth/login").json(&body))
+            .await?;
+        let answer: Value = answer.json().await?;
+        if answer["mfa_required"] == json!(true) {
+            bail!(
+                "this account needs a second factor, which the terminal client does not know yet"
+            );
+        }
+        self.keep(&answer)
+    }
+
+    pub(crate) async fn register(&mut self, email: &str, password: &str) -> Result<()> {
+        let body = json!({"email": email, "password": password});
+        self.open(self.request(Method::POST, "/auth/register").json(&body))
+            .await?;
+        self.login(email, password).await
+    }
+
+    fn keep(&mut self, answer: &Value) -> Result<()> {
+        let text = |name: &str| {
+            answer[name]
+                .as_str()
+                .map(str::to_owned)
+                .context("no token in the answer")
+        };
+        let tokens = Tokens {
+            access_token: text("access_token")?,
+            refresh_token: text("refresh_token")?,
+        };
+        self.credentials.put(&self.url, tokens)
+    }
+
+    /// Answers a response of success, or what went wrong.
+    async fn open(&self, request: RequestBuilder) -> Result<Response> {
+        let response = request.send().await.map_err(|error| self.lost(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(refusal(response).await.into())
+    }
+
+    /// Sends a request with the access token; takes a new pair once if it has expired.
+    pub(crate) async fn send(
+        &mut self,
+        make: impl Fn(&Self) -> RequestBuilder + Send,
+    ) -> Result<Response> {
+        let first = self.open(self.authorised(make(self))).await;
+        match first {
+            Err(error)
+                if error
+                    .downcast_ref::<Refusal>()
+                    .is_some_and(|r| r.status == 401) =>
+            {
+                self.refresh().await?;
+                self.open(self.authorised(make(self))).await
+            }
+            other => other,
+        }
+    }
+
+    fn authorised(&self, request: RequestBuilder) -> RequestBuilder {
+        match self.credentials.get(&self.url) {
+            Some(tokens) => request.bearer_auth(&tokens.access_token),
+            None => request,
+        }
+    }
+
+    async fn refresh(&mut self) -> Result<()> {
+        let tokens = self
+            .credentials
+            .get(&self.url)
+            .context("you are not signed in")?;
+        let body = json!({"refresh_token": tokens.refresh_token});
+        let answer = self
+            .open(self.request(Method::POST, "/auth/refresh").json(&body))
+            .await?;
+        let answer: Value = answer.json().await?;
+        self.keep(&answer)
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Result<Value> {
+        let response = self
+            .send(|server| server.request(Method::GET, path))
+            .await?;
+        Ok(response.json().await?)
+    }
+
+    pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Result<Value> {
+        let response = self
+            .send(|server| server.request(Method::POST, path).json(body))
+            .await?;
+        Ok(response.json().await?)
+    }
+
+    /// A stream that a POST begins; the key makes it safe to send again.
+    pub(crate) async fn post_stream(
+        &mut self,
+        path: &str,
+        body: &Value,
+        key: &str,
+    ) -> Result<Response> {
+        self.send(|server| {
+            server
+                .request(Method::POST, path)
+                .header("Idempotency-Key", key)
+                .json(body)
+        })
+        .await
+    }
+
+    /// The rest of a run's events.
+    pub(crate) async fn resume(&mut self, run: &str, last: Option<&str>) -> Result<Response> {
+        let path = format!("/runs/{run}/events");
+        self.send(|server| {
+            let request = server.request(Method::GET, &path);
+            match last {
+                Some(id) => request.header("Last-Event-ID", id),
+                None => request,
+            }
+        })
+        .await
+    }
+
+    pub(crate) fn lost(&self, error: &reqwest::Error) -> Lost {
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        Lost {
+            url: self.url.clone(),
+            cause: cause.to_string(),
+        }
+    }
+}
+
+async fn refusal(response: Response) -> Refusal {
+    let status = response.status();
+    let problem: Value = response.json().await.unwrap_or_default();
+    let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
+    let detail = match (text("detail"), status) {
+        (detail, _) if !detail.is_empty() => detail,
+        (_, StatusCode::BAD_GATEWAY) => {
+            "a proxy in between answers instead of the server".to_owned()
+        }
+        _ => format!("the server answered {status}"),
+    };
+    Refusal {
+        status: status.as_u16(),
+        code: text("code"),
+        detail,
+    }
+}

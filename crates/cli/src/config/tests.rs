@@ -1,0 +1,157 @@
+//! Mistakes, defaults, secrets, and the example file.
+
+use std::path::Path;
+
+use super::*;
+
+/// Loads a file of this text; no variable of the tests' surroundings begins like ours.
+fn load(text: &str) -> Result<Config, ConfigError> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tertulia.toml");
+    std::fs::write(&file, text).unwrap();
+    Config::load(&Settings {
+        config: Some(file),
+        data_dir: Some(directory.path().to_owned()),
+    })
+}
+
+#[test]
+fn a_mistake_is_one_sentence_that_names_the_key() {
+    for (text, key) in [
+        ("[server]\nlistn = \"x\"", "`server.listn`"),
+        ("[sever]\nlisten = \"x\"", "`sever`"),
+        ("[server]\nlisten = 5", "`server.listen`"),
+        ("[server]\ndrain = \"soon\"", "`server.drain`"),
+        ("[server]\nmax_body = -1", "`server.max_body`"),
+        ("[server]\nmax_body = 0", "`server.max_body`"),
+        ("[server]\nwrite_timeout = \"0s\"", "`server.write_timeout`"),
+        (
+            "[server]\ntrusted_proxies = [\"x\"]",
+            "server.trusted_proxies",
+        ),
+        (
+            "[server]\ncors_origins = [\"page\"]",
+            "`server.cors_origins`",
+        ),
+        (
+            "[security.lockout]\nattemps = 1",
+            "`security.lockout.attemps`",
+        ),
+        (
+            "[security.rate_limit.chat]\nrequests = \"many\"\nwindow = \"60s\"",
+            "`security.rate_limit.chat.requests`",
+        ),
+        (
+            "[accounting]\nsignup_grant = -1",
+            "`accounting.signup_grant`",
+        ),
+        (
+            "[accounting]\nsignup_grant = 0.0000001",
+            "`accounting.signup_grant`",
+        ),
+        ("[database]\nurl = \"mysql://x\"", "`database.url`"),
+        ("[state]\nurl = \"redis://x\"", "`state.url`"),
+        ("[bus]\nurl = \"kafka://x\"", "`bus.url`"),
+        ("[bus]\npol = \"1s\"", "pol"),
+        ("[bus]\npoll = 1", "poll"),
+        ("[log]\nformat = \"xml\"", "`log.format`"),
+        ("[[providers]]\nnam = \"x\"", "nam"),
+        ("[[models]]\nid = 5", "id"),
+    ] {
+        let error = load(text).unwrap_err().to_string();
+        assert!(error.contains(key), "{text}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    assert!(
+        load("no toml [")
+            .unwrap_err()
+            .to_string()
+            .contains("tertulia.toml")
+    );
+}
+
+#[test]
+fn the_file_sets_what_it_names() {
+    let config =
+        load("[runs]\nlease = \"7s\"\n[bus]\npoll = \"2s\"\n[local]\ncontext_window = 4096")
+            .unwrap();
+    assert_eq!(config.runs.lease, std::time::Duration::from_secs(7));
+    assert_eq!(config.bus.delivery.poll, std::time::Duration::from_secs(2));
+    assert_eq!(config.local.context_window, 4096);
+    assert_eq!(config.server.listen, "127.0.0.1:8080");
+}
+
+#[test]
+fn databases_are_told_apart() {
+    let of = |url: &str| {
+        load(&format!("[database]\nurl = \"{url}\""))
+            .unwrap()
+            .store_options()
+            .unwrap()
+    };
+    let data = |options| match options {
+        store::Options::Sqlite { directory, .. } => directory,
+        store::Options::Postgres { .. } => panic!("postgres"),
+    };
+    assert_eq!(data(of("sqlite:///srv/data")), Path::new("/srv/data"));
+    assert!(data(of("sqlite:")).is_absolute());
+    assert!(matches!(
+        of("postgres://u:p@h/d"),
+        store::Options::Postgres { .. }
+    ));
+}
+
+#[test]
+fn what_is_shown_hides_secrets_and_reads_back() {
+    let text = "[database]\nurl = \"postgres://me:hunter2@db/x?password=hunter3&a=b\"\n\
+                [[providers]]\nname = \"mine\"\nbase_url = \"http://127.0.0.1:9/v1\"\napi_key = \"sk-secret\"";
+    let shown = load(text).unwrap().masked().unwrap();
+    for secret in ["hunter2", "hunter3", "sk-secret"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    assert!(shown.contains("@db/x") && shown.contains("&a=b"), "{shown}");
+    load(&shown).unwrap();
+}
+
+/// `config/tertulia.toml` has every key, commented out, with its default.
+#[test]
+fn the_example_file_has_every_key_with_its_default() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/tertulia.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(
+        load(&text).is_ok(),
+        "as it is, it changes nothing and loads"
+    );
+    // `#key = value` is a key; `# text` is prose.
+    let uncommented: String = text
+        .lines()
+        .map(|line| {
+            line.strip_prefix('#')
+                .filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
+                .unwrap_or(line)
+        })
+        .fold(String::new(), |all, line| all + line + "\n");
+    let shown: toml::Table = uncommented.parse().unwrap();
+    let defaults = toml::Table::try_from(Config::default()).unwrap();
+    for (section, keys) in &defaults {
+        let Some(keys) = keys.as_table() else {
+            continue;
+        };
+        let shown = shown
+            .get(section)
+            .unwrap_or_else(|| panic!("[{section}] is missing"));
+        for (key, value) in keys {
+            assert_eq!(shown.get(key), Some(value), "{section}.{key}");
+        }
+    }
+    let config = load(&uncommented).unwrap();
+    let mut read_back = toml::Table::try_from(&config).unwrap();
+    read_back["server"]
+        .as_table_mut()
+        .unwrap()
+        .insert("data_dir".into(), "".into());
+    assert_eq!(
+        read_back, defaults,
+        "a key of the file is not at its default"
+    );
+}

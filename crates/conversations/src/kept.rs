@@ -1,0 +1,93 @@
+//! What assistants and saved prompts have in common: how many of them an
+//! account keeps, and what their texts may be.
+
+use kernel::{Error, Result, codes};
+use store::{Uow, params};
+
+use crate::validate::{no_nul, within};
+
+/// Largest system prompt of an assistant and largest saved prompt, in bytes.
+const TEXT_BYTES: usize = 32 * 1024;
+
+/// One of the things an account keeps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kind {
+    /// As stored.
+    name: &'static str,
+    /// As people say.
+    plural: &'static str,
+    /// How many an account keeps at most.
+    most: i64,
+}
+
+pub(crate) const ASSISTANTS: Kind = Kind {
+    name: "assistant",
+    plural: "assistants",
+    most: 200,
+};
+pub(crate) const PROMPTS: Kind = Kind {
+    name: "prompt",
+    plural: "prompts",
+    most: 500,
+};
+
+/// Counts one more. Others of the account wait for the end of this unit of work, so that no two
+/// take the last place.
+///
+/// # Errors
+/// `too_many` when there is no place; nothing may become true then.
+pub(crate) async fn one_more(uow: &mut Uow, kind: Kind) -> Result<()> {
+    let ctx = uow.context()?;
+    let mut row = uow
+        .query_one(
+            "INSERT INTO kept_counts (tenant_id, account_id, kind, things) VALUES ($1, $2, $3, 1)
+             ON CONFLICT (tenant_id, account_id, kind)
+               DO UPDATE SET things = kept_counts.things + 1
+             RETURNING things",
+            params![ctx.tenant(), ctx.account()?, kind.name],
+        )
+        .await?;
+    if row.get::<i64>(0)? <= kind.most {
+        return Ok(());
+    }
+    Err(Error::new(
+        codes::TOO_MANY,
+        format!(
+            "You have {} {}, which is as many as there may be; delete one first.",
+            kind.most, kind.plural
+        ),
+    ))
+}
+
+/// Counts one less.
+pub(crate) async fn one_less(uow: &mut Uow, kind: Kind) -> Result<()> {
+    let ctx = uow.context()?;
+    uow.execute(
+        "UPDATE kept_counts SET things = things - 1
+         WHERE tenant_id = $1 AND account_id = $2 AND kind = $3",
+        params![ctx.tenant(), ctx.account()?, kind.name],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A short text that says something; answers it without the spaces around it.
+pub(crate) fn line(field: &str, text: &str, most: usize) -> Result<String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Error::invalid(field, "must not be empty."));
+    }
+    within(field, text, most)?;
+    Ok(text.to_owned())
+}
+
+/// A long text.
+pub(crate) fn long(field: &str, text: &str) -> Result<()> {
+    if text.len() > TEXT_BYTES {
+        return Err(Error::invalid(
+            field,
+            format!("must be at most {TEXT_BYTES} bytes long."),
+        ));
+    }
+    no_nul(field, text)
+}

@@ -1,0 +1,4 @@
+import { writeFileSync } from 'node:fs';
+import { generate, target } from './schema.mjs';
+
+writeFileSync(target, await generate());

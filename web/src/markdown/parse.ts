@@ -1,0 +1,146 @@
+// Markdown to blocks. Text only: making it safe is sanitize.ts, showing it
+// Markdown.svelte. GitHub's flavour, and mathematics in $..$, $$..$$, \(..\), \[..\].
+import { Marked, type Token, type TokenizerAndRendererExtension, type Tokens } from 'marked';
+
+export function escape(text: string): string {
+  return text
+    .replace(/&/g, '&amp;')
+    .replace(/</g, '&lt;')
+    .replace(/>/g, '&gt;')
+    .replace(/"/g, '&quot;')
+    .replace(/'/g, '&#39;');
+}
+
+function formula(tex: string, display: boolean): string {
+  const text = escape(tex.trim());
+  return `<span class="md-math" data-tex="${text}" data-display="${display}">${text}</span>`;
+}
+
+interface Maths extends Tokens.Generic {
+  tex: string;
+}
+
+const blockMaths: TokenizerAndRendererExtension = {
+  name: 'blockMaths',
+  level: 'block',
+  start: (src) => src.match(/^ {0,3}(\$\$|\\\[)/m)?.index,
+  tokenizer(src) {
+    const found = /^ {0,3}(?:\$\$([\s\S]+?)\$\$|\\\[([\s\S]+?)\\\])[ \t]*(?:\n|$)/.exec(src);
+    if (!found) return undefined;
+    return { type: 'blockMaths', raw: found[0], tex: found[1] ?? found[2] ?? '' };
+  },
+  renderer: (token) => `<p>${formula((token as Maths).tex, true)}</p>\n`,
+};
+
+const inlineMaths: TokenizerAndRendererExtension = {
+  name: 'inlineMaths',
+  level: 'inline',
+  start: (src) => src.match(/\$|\\\(|\\\[/)?.index,
+  tokenizer(src) {
+    const display = /^(?:\$\$([^$]+?)\$\$|\\\[([\s\S]+?)\\\])/.exec(src);
+    if (display) {
+      return { type: 'inlineMaths', raw: display[0], tex: display[1] ?? display[2] ?? '', display: true };
+    }
+    // As Pandoc has it: no space inside the dollars, no digit after them, so that "$5 and $6" stays.
+    const found = /^(?:\$(?![\s$])((?:\\.|[^\\$\n])*?[^\s\\$])\$(?![\d$])|\\\(([\s\S]+?)\\\))/.exec(src);
+    if (!found) return undefined;
+    return { type: 'inlineMaths', raw: found[0], tex: found[1] ?? found[2] ?? '', display: false };
+  },
+  renderer: (token) => formula((token as Maths).tex, (token as Maths).display === true),
+};
+
+const marked = new Marked({ gfm: true, async: false, extensions: [blockMaths, inlineMaths] });
+
+export interface CodeBlock {
+  kind: 'code';
+  key: number;
+  raw: string;
+  code: string;
+  /** The first word after the fence; empty without one. */
+  language: string;
+  /** More may come. */
+  open: boolean;
+}
+
+export interface HtmlBlock {
+  kind: 'html';
+  key: number;
+  raw: string;
+  /** Not safe yet. */
+  html: string;
+}
+
+export type Block = CodeBlock | HtmlBlock;
+
+function blockOf(token: Token, key: number, open: boolean): Block {
+  if (token.type === 'code') {
+    const language = (token.lang as string | undefined)?.trim().split(/\s+/)[0] ?? '';
+    return { kind: 'code', key, raw: token.raw, code: token.text as string, language, open };
+  }
+  return { kind: 'html', key, raw: token.raw, html: marked.parser([token]) };
+}
+
+function same(block: Block | undefined, token: Token, open: boolean): boolean {
+  return !!block && block.raw === token.raw && (block.kind !== 'code' || block.open === open);
+}
+
+/** So many blocks at the end are looked at again: what follows may still join them. */
+const UNSETTLED = 2;
+
+/**
+ * The blocks of a text that grows. Those that are finished are neither parsed
+ * again nor replaced: they stay the same objects. When the text is complete, all
+ * of it is parsed once more, so that the result is that of the whole.
+ */
+export class GrowingMarkdown {
+  #blocks: Block[] = [];
+  /** How many of the blocks are finished, and the text they are made of. */
+  #settled = 0;
+  #prefix = '';
+
+  update(text: string, complete: boolean): Block[] {
+    if (complete || !text.startsWith(this.#prefix)) {
+      this.#settled = 0;
+      this.#prefix = '';
+    }
+    const tokens = marked.lexer(text.slice(this.#prefix.length));
+    // Links that are defined somewhere below change blocks that look the same.
+    const linked = complete && Object.keys(tokens.links).length > 0;
+    const blocks = this.#blocks.slice(0, this.#settled);
+    const ends: number[] = [];
+    let length = 0;
+    const last = tokens.findLastIndex((token) => token.type !== 'space');
+    tokens.forEach((token, at) => {
+      length += token.raw.length;
+      if (token.type === 'space' || token.type === 'def') return;
+      const index = blocks.length;
+      const open = !complete && at === last;
+      const old = this.#blocks[index];
+      blocks.push(same(old, token, open) && !linked ? (old as Block) : blockOf(token, index, open));
+      ends.push(length);
+    });
+    const fresh = ends.length - UNSETTLED;
+    if (!complete && fresh > 0) {
+      this.#settled += fresh;
+      this.#prefix = text.slice(0, this.#prefix.length + (ends[fresh - 1] ?? 0));
+    }
+    this.#blocks = blocks;
+    return blocks;
+  }
+}
+
+/** All blocks of a text that is complete. */
+export function blocksOf(text: string): Block[] {
+  return new GrowingMarkdown().update(text, true);
+}
+
+/** The text without its marks, for reading aloud and for previews. */
+export function plain(text: string): string {
+  return text
+    .replace(/```[\s\S]*?(```|$)/g, ' ')
+    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .replace(/^[ \t]*(#{1,6}|>|[-*+]|\d+\.)[ \t]+/gm, '')
+    .replace(/(\*\*|__|~~|`|\*)/g, '')
+    .replace(/\s+/g, ' ')
+    .trim();
+}
