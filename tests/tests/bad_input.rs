@@ -224,7 +224,7 @@ on_both! {
         let id = ana.conversation(MODEL).await;
         ana.balance().await;
         let before = state(&world.server, &ana, &id).await;
-        for bad in ["x", "0", "-1", "%00", "%ff%fe", "..", "%2e%2e%2f", "'%20OR%201=1--", "0190f3a0-0000-7000-8000", &"9".repeat(3_000)] {
+        for bad in ["x", "0", "-1", "%00", "%ff%fe", "%2e%2e%2f", "'%20OR%201=1--", "0190f3a0-0000-7000-8000", &"9".repeat(3_000)] {
             for (method, path) in [
                 (Method::GET, format!("/sessions/{bad}")),
                 (Method::DELETE, format!("/sessions/{bad}")),
@@ -233,13 +233,8 @@ on_both! {
                 (Method::GET, format!("/runs/{bad}/events")),
             ] {
                 let answer = ana.send(method.clone(), &path, None).await;
-                // `..` is resolved by the client itself and leads to another path.
-                if bad != ".." {
-                    assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text());
-                    assert_eq!(answer.json()["code"], "not_found");
-                } else {
-                    assert!(answer.status.as_u16() < 500, "{}", answer.text());
-                }
+                assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text());
+                assert_eq!(answer.json()["code"], "not_found");
             }
             let answer = ana.post(&format!("/sessions/{bad}/messages"), json!({"prompt": "x"})).await;
             assert!([404, 405].contains(&answer.status.as_u16()), "{bad}: {}", answer.text());

@@ -250,6 +250,8 @@ fn slow(
                 |uow, (first, then, begun, gate)| {
                     Box::pin(async move {
                         uow.emit(TOPIC, "test.done", first, 0.into()).await?;
+                        // Answered once the database has the event: it is sent, not awaited.
+                        uow.query("SELECT 1", params![]).await?;
                         begun.add_permits(1);
                         gate.acquire().await.map_err(Error::internal)?.forget();
                         if let Some(then) = then {

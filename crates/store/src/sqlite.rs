@@ -64,6 +64,7 @@ struct Ways {
 pub(crate) struct Sqlite {
     /// None once it is closed.
     ways: Mutex<Option<Ways>>,
+    /// The readers, then the writer.
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
     /// The last write that was tried failed, because nothing can be written (a full disk).
     failing: Arc<AtomicBool>,
@@ -96,9 +97,10 @@ impl Sqlite {
         );
         let failing = Arc::<AtomicBool>::default();
         let told = Arc::clone(&failing);
-        let mut threads = vec![spawn("store-writer", move || {
+        let writing = spawn("store-writer", move || {
             write_loop(&mut uow, &jobs, &on_emit, &told)
-        })?];
+        })?;
+        let mut threads = Vec::new();
         let read_jobs = Arc::new(Mutex::new(read_jobs));
         for n in 0..readers.max(1) {
             let mut uow = Uow::new(
@@ -115,6 +117,7 @@ impl Sqlite {
                 }
             })?);
         }
+        threads.push(writing);
         Ok(Self {
             ways: Mutex::new(Some(Ways {
                 writer,
@@ -211,20 +214,29 @@ impl Sqlite {
     }
 
     /// Ends the threads once what is queued is done. With its last connection
-    /// SQLite puts the log into the database's file, so that this alone is all.
+    /// SQLite puts the log into the database's file, so that this alone is all;
+    /// two that close at the same moment each take the other for the last, so
+    /// the writer is alone when it closes.
     pub(crate) async fn close(&self) {
-        drop(
-            self.ways
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
-        let threads = {
+        let ways = {
+            let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
+            ways.take()
+        };
+        let mut readers = {
             let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *threads)
         };
+        let writer = readers.pop();
         let joined = tokio::task::spawn_blocking(|| {
-            for thread in threads {
+            let jobs = ways.map(|Ways { writer, readers }| {
+                drop(readers);
+                writer
+            });
+            for thread in readers {
+                let _ = thread.join();
+            }
+            drop(jobs);
+            if let Some(thread) = writer {
                 let _ = thread.join();
             }
         });
