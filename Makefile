@@ -25,13 +25,15 @@ deny := $(shell cargo deny --version >/dev/null 2>&1 && echo yes)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: require build-tools models ## build the server and the page, fetch the local model, start it
+run: models ## build the server and the page, fetch the local model, start it
 	scripts/page --or-else
-	cargo build --workspace --bin tertulia
 	$(target_dir)/debug/tertulia serve $(ARGS)
 
 page: ## build the page (Node.js); does nothing when nothing has changed
 	scripts/page
+
+# Where a test finds no PostgreSQL it fails, instead of passing without having looked.
+test soak: export TERTULIA_TEST_REQUIRE_POSTGRES := 1
 
 # nextest does not run the examples in the documentation: `cargo test --doc` does.
 test: node lint test-models ## everything that must hold: format, lints, tests on SQLite and PostgreSQL, the page
@@ -90,8 +92,10 @@ endif
 check: build-tools ## only see whether it compiles
 	cargo check --workspace --all-targets
 
-models: ## fetch the local model to where the server looks for it
-	scripts/models
+# Where that is depends on arguments, environment and configuration file: the program itself is asked.
+models: require build-tools ## fetch the local model to where the server looks for it; ARGS as for run
+	cargo build --workspace --bin tertulia
+	dir=$$($(target_dir)/debug/tertulia serve $(ARGS) --print-models-dir) && scripts/models "$$dir"
 
 build-tools: require ## fetch what compiles the local model's engine
 	scripts/build-tools
@@ -103,4 +107,4 @@ node:
 	@scripts/require node
 
 test-models:
-	TERTULIA__MODELS__DIR="$(TERTULIA_TEST_MODELS_DIR)" scripts/models
+	scripts/models "$(TERTULIA_TEST_MODELS_DIR)"

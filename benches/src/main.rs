@@ -5,6 +5,7 @@
 
 mod gateway;
 mod load;
+mod local;
 mod plain;
 mod store;
 mod threads;
@@ -20,10 +21,16 @@ fn main() {
         (None, Ok(runtime)) => runtime.block_on(async {
             store::run().await?;
             threads::run().await?;
+            local::run().await?;
             gateway::measure(&[]).await
         }),
         (Some("store"), Ok(runtime)) => runtime.block_on(store::run()),
         (Some("threads"), Ok(runtime)) => runtime.block_on(threads::run()),
+        (Some("local"), Ok(runtime)) => runtime.block_on(local::run()),
+        (Some("local-bare"), Ok(_)) => {
+            let arguments: Vec<String> = std::env::args().skip(2).collect();
+            local::bare(&arguments)
+        }
         (Some("gateway"), Ok(runtime)) => {
             let only: Vec<String> = std::env::args().skip(2).collect();
             runtime.block_on(gateway::measure(&only))
@@ -32,7 +39,7 @@ fn main() {
             let upstream = std::env::args().nth(2).unwrap_or_default();
             runtime.block_on(plain::serve(&upstream))
         }
-        _ => Err("usage: benches [store | threads | gateway]".to_owned()),
+        _ => Err("usage: benches [store | threads | local | gateway]".to_owned()),
     };
     if let Err(sentence) = result {
         eprintln!("benches: {sentence}");

@@ -2,17 +2,29 @@
 
 use std::time::{Duration, Instant};
 
-use http::Method;
+use http::{Method, StatusCode};
 use serde_json::{Value as Json, json};
-use testkit::{Client, Reply, TestServer, on_both};
+use testkit::{Backend, Client, Reply, TestServer, on_both};
+use toml::{Table, Value};
 
 use crate::{
     invariants,
-    world::{MODEL, World, eventually},
+    world::{MODEL, World, eventually, fill},
 };
 
 /// A word that nothing else has.
 const MARKER: &str = "xylomarimbatrophe";
+
+/// Messages of an export that is more than all buffers of a connection hold.
+const LARGE: u32 = 400;
+
+/// The text of one of them, in SQL.
+fn large(backend: Backend) -> String {
+    match backend {
+        Backend::Sqlite => "hex(zeroblob(75000))".to_owned(),
+        Backend::Postgres => "repeat('0', 150000)".to_owned(),
+    }
+}
 
 async fn erase(client: &Client, password: &str) -> Reply {
     let body = json!({"password": password}).to_string();
@@ -63,10 +75,19 @@ on_both! {
             (json!({"display_name": "  "}), "display_name"),
             (json!({"display_name": "x".repeat(101)}), "display_name"),
             (json!({"display_name": 7}), "display_name"),
+            (json!({"display_name": "\u{202e}nimdA"}), "display_name"),
+            (json!({"display_name": "Ad\u{200b}min"}), "display_name"),
+            (json!({"display_name": "Ad\u{200d}min"}), "display_name"),
+            (json!({"display_name": "\u{3164}"}), "display_name"),
         ] {
             let problem = ben.patch("/auth/me", body.clone()).await.problem(422, "validation_failed");
             assert_eq!(problem["errors"][0]["field"], field, "{body}");
         }
+        let joined = json!({"display_name": "می\u{200c}خواهم 👩\u{200d}🚀"});
+        assert_eq!(ben.patch("/auth/me", joined.clone()).await.ok(200)["display_name"], joined["display_name"]);
+        let hidden = json!({"email": "eve@example.org", "password": "a long enough password", "display_name": "\u{2066}Admin\u{2069}"});
+        let problem = server.client().post("/auth/register", hidden).await.problem(422, "validation_failed");
+        assert_eq!(problem["errors"][0]["field"], "display_name", "{problem}");
         let before = ben.get("/auth/me").await.ok(200);
         ben.patch("/auth/me", json!({"display_name": "Ben", "username": "!"})).await.problem(422, "validation_failed");
         assert_eq!(ben.get("/auth/me").await.ok(200), before);
@@ -76,6 +97,34 @@ on_both! {
         // What one may not change so: the roles, the email.
         let same = ben.patch("/auth/me", json!({"roles": ["admin"], "email": "x@y"})).await.ok(200);
         assert_eq!((&same["roles"], &same["email"]), (&before["roles"], &before["email"]));
+    }
+
+    /// Whether a user name is taken is asked as seldom as a password is tried.
+    async fn user_names_are_tried_a_few_times(backend) {
+        let world = World::with(backend, |setup| {
+            let few = Table::from_iter([
+                ("requests".to_owned(), Value::Integer(10)),
+                ("window".to_owned(), Value::String("10m".to_owned())),
+            ]);
+            setup.set("security.rate_limit.sign_in", few);
+        })
+        .await;
+        let (ana, ben) = (world.server.user("ana").await, world.server.user("ben").await);
+        ana.patch("/auth/me", json!({"username": "ana.b"})).await.is(200);
+        // Four of the ten were for registering and signing in.
+        for _ in 0..5 {
+            let taken = ben.patch("/auth/me", json!({"username": "ana.b"})).await;
+            taken.problem(409, "conflict");
+            assert_eq!(taken.header("x-ratelimit-limit"), "10");
+        }
+        let refused = ben.patch("/auth/me", json!({"display_name": "B", "username": "ana.c"})).await;
+        refused.problem(429, "rate_limited");
+        assert!(!refused.header("retry-after").is_empty());
+        assert_eq!(ben.get("/auth/me").await.ok(200)["display_name"], "ben");
+        // What tells of nobody goes on.
+        for body in [json!({"display_name": "Ben"}), json!({"username": null})] {
+            ben.patch("/auth/me", body).await.is(200);
+        }
     }
 
     /// A new password: this device stays, the others go, and the old one is of no use.
@@ -191,6 +240,57 @@ on_both! {
         assert_eq!(export["ledger"], ledger["data"]);
         assert_eq!(export["usage"], ana.get("/usage/stats").await.ok(200)["totals"]);
         server.client().get("/auth/me/export").await.problem(401, "not_authenticated");
+    }
+
+    /// Two at once, whatever is exported, and beside them all else goes on.
+    async fn exports_are_few_at_once(backend) {
+        let mut world = World::start(backend).await;
+        let (ana, ben) = (world.server.user("ana").await, world.server.user("ben").await);
+        let id = ana.conversation(MODEL).await;
+        assert!(world.server.terminate().await.success());
+        fill(&world, &id, LARGE, &large(backend)).await;
+        world.server.restart().await;
+        let one = ana.begin("/auth/me/export").await;
+        let two = ana.begin("/auth/me/export").await;
+        assert_eq!((one.status(), two.status()), (StatusCode::OK, StatusCode::OK));
+        for path in ["/auth/me/export".to_owned(), format!("/sessions/{id}/export")] {
+            let refused = ana.get(&path).await;
+            refused.problem(429, "rate_limited");
+            assert!(!refused.header("retry-after").is_empty());
+        }
+        ben.get("/auth/me/export").await.is(200);
+        let other = ana.conversation(MODEL).await;
+        world.say(&ana, &other, "Beside it").await;
+        let _page = ana.changes().await;
+        // Given up, or read to its end.
+        drop(one);
+        eventually(|| async { ana.begin("/auth/me/export").await.status() == 200 }).await;
+        let whole: Json = serde_json::from_slice(&two.bytes().await.unwrap()).unwrap();
+        assert_eq!(whole["conversations"][0]["messages"].as_array().unwrap().len(), LARGE as usize);
+    }
+
+    /// The end of its session breaks an export off; what there is of it is no document.
+    async fn an_export_ends_with_its_session(backend) {
+        let mut world = World::start(backend).await;
+        let ana = world.server.user("ana").await;
+        let id = ana.conversation(MODEL).await;
+        assert!(world.server.terminate().await.success());
+        fill(&world, &id, LARGE, &large(backend)).await;
+        world.server.restart().await;
+        let mut export = ana.begin("/auth/me/export").await;
+        assert_eq!(export.status(), StatusCode::OK);
+        let mut got = export.chunk().await.unwrap().unwrap().to_vec();
+        ana.post("/auth/logout", json!({})).await.is(200);
+        let broken = loop {
+            match export.chunk().await {
+                Ok(Some(chunk)) => got.extend_from_slice(&chunk),
+                Ok(None) => break false,
+                Err(_) => break true,
+            }
+        };
+        assert!(broken, "it looks complete: {} bytes", got.len());
+        assert!(serde_json::from_slice::<Json>(&got).is_err());
+        assert!(got.starts_with(b"{\"account\":"));
     }
 
     /// Nothing of what an erased account wrote is left, its address is free, and the books are right.

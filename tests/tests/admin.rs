@@ -2,8 +2,34 @@
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use testkit::{TestServer, on_both};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// The paths of the commands, as the server's source has them.
+fn socket_paths() -> Vec<&'static str> {
+    let source = include_str!("../../crates/api/src/routes/admin.rs");
+    let routes = source.split(".route(\"").skip(1);
+    routes
+        .map(|route| route.split('"').next().unwrap())
+        .collect()
+}
+
+/// A request to the socket in the data directory; answers all that comes back.
+async fn through_the_socket(server: &TestServer, path: &str, body: &Json) -> String {
+    let socket = server.data_dir().join("admin.sock");
+    let mut stream = tokio::net::UnixStream::connect(socket).await.unwrap();
+    let body = body.to_string();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: admin\r\nContent-Type: application/json\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
 
 fn text(output: &std::process::Output) -> String {
     let out = String::from_utf8_lossy(&output.stdout);
@@ -75,12 +101,65 @@ on_both! {
         assert!(text(&refused).contains("running"), "{}", text(&refused));
     }
 
-    /// What the socket answers is not answered to the network.
+    /// A password that is read is the one that counts, and is not shown again.
+    async fn passwords_come_by_standard_input(backend) {
+        let server = TestServer::start(backend, |_| {}).await;
+        let client = server.client();
+        for (args, password) in [
+            (["admin", "create-user", "eve@example.org", "--password-stdin"], "a first password"),
+            (["admin", "reset-password", "eve@example.org", "--password-stdin"], "a second one, \u{e4}"),
+        ] {
+            let done = server.tertulia_with(&args, &format!("{password}\r\n")).await;
+            assert!(done.status.success(), "{}", text(&done));
+            assert!(!text(&done).contains(password) && !text(&done).contains("Password:"), "{}", text(&done));
+            client.sign_in("eve@example.org", password).await;
+            server.assert_not_logged(&[password]);
+        }
+        let body = json!({"username": "eve@example.org", "password": "a first password"});
+        client.post("/auth/login", body).await.problem(401, "invalid_credentials");
+        // What is no password is refused by a sentence, and changes nothing.
+        for bad in ["", "short\n"] {
+            for command in ["create-user", "reset-password"] {
+                let email = if command == "create-user" { "bob@example.org" } else { "eve@example.org" };
+                let refused = server.tertulia_with(&["admin", command, email, "--password-stdin"], bad).await;
+                assert!(!refused.status.success(), "{command} {bad:?}: {}", text(&refused));
+                assert!(text(&refused).to_lowercase().contains("password"), "{}", text(&refused));
+            }
+        }
+        client.sign_in("eve@example.org", "a second one, \u{e4}").await;
+    }
+
+    /// What the socket answers is not answered to the network, whoever asks.
     async fn the_network_has_no_admin_socket(backend) {
         let server = TestServer::start(backend, |_| {}).await;
-        for path in ["/admin/users", "/admin/credits", "/admin/create-user", "/admin/allocate"] {
-            let status = server.client().post(path, json!({})).await.status.as_u16();
-            assert!([401, 404].contains(&status), "{path}: {status}");
+        let (admin, eve) = (server.admin().await, server.user("eve").await);
+        let before = eve.balance().await;
+        let password = "a password for mallory";
+        let commands = [
+            ("/users", json!({"email": "mallory@example.org", "password": password, "roles": ["admin"]})),
+            ("/allocations", json!({"email": eve.email, "amount": "12.5"})),
+            ("/passwords", json!({"email": eve.email, "password": password})),
+        ];
+        assert_eq!(commands.each_ref().map(|(path, _)| *path), socket_paths()[..], "every command is asked");
+        for (path, body) in &commands {
+            for client in [&server.client(), &eve.client, &admin.client] {
+                for prefix in ["", "/api", "/admin"] {
+                    let answer = client.post(&format!("{prefix}{path}"), body.clone()).await;
+                    let status = answer.status.as_u16();
+                    assert!([401, 404, 405].contains(&status), "{prefix}{path}: {}", answer.text());
+                }
+            }
         }
+        assert_eq!(eve.balance().await, before);
+        let mallory = json!({"username": "mallory@example.org", "password": password});
+        server.client().post("/auth/login", mallory.clone()).await.problem(401, "invalid_credentials");
+        server.client().sign_in(&eve.email, &eve.password).await;
+        // The very same through the socket.
+        for (path, body) in &commands {
+            let answer = through_the_socket(&server, path, body).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        }
+        assert_eq!(server.client().sign_in(&eve.email, password).await.balance().await.0, before.0 + 12_500_000);
+        server.client().post("/auth/login", mallory).await.is(200);
     }
 }

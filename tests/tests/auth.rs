@@ -3,10 +3,14 @@
 
 use std::time::{Duration, Instant};
 
+use http::Method;
 use serde_json::{Value as Json, json};
 use testkit::{Client, TestServer, on_both};
 
-use crate::world::{eventually, without};
+use crate::{
+    invariants,
+    world::{MODEL, World, eventually, without},
+};
 
 const PASSWORD: &str = "a long enough password 1";
 
@@ -184,6 +188,54 @@ on_both! {
         assert_eq!(refused.header("x-ratelimit-remaining"), "0");
         let wait: u64 = refused.header("retry-after").parse().unwrap();
         assert!((1..=60).contains(&wait), "{wait}");
+    }
+
+    /// Prompts have a limit of their own, by account, however they are sent; what is refused costs nothing.
+    async fn prompts_are_limited(backend) {
+        let world = World::with(backend, |setup| {
+            let limit: toml::Table = "requests = 6\nwindow = \"60s\"".parse().unwrap();
+            setup.set("security.rate_limit.chat", limit);
+        })
+        .await;
+        let ana = world.server.user("ana").await;
+        let id = ana.conversation(MODEL).await;
+        let path = format!("/sessions/{id}/messages");
+        let first = ana.post(&path, json!({"prompt": "One"})).await.ok(200);
+        let message = |name: &str| first["message"][name].as_str().unwrap().to_owned();
+        let (again, edit) = (format!("{path}/{}/regenerate", message("id")), format!("{path}/{}", message("parent_id")));
+        let ways = [
+            (Method::POST, path.clone(), json!({"prompt": "Two"})),
+            (Method::POST, format!("{path}/stream"), json!({"prompt": "Three"})),
+            (Method::POST, format!("/conversations/{id}/chat"), json!({"content": "Four"})),
+            (Method::POST, again, json!({})),
+            (Method::PATCH, edit, json!({"prompt": "Five"})),
+        ];
+        let send = async |(method, path, body): &(Method, String, Json)| {
+            ana.send(method.clone(), path, Some(body.to_string().into())).await
+        };
+        for (way, left) in ways.iter().zip(["4", "3", "2", "1", "0"]) {
+            let answer = send(way).await;
+            answer.is(200);
+            let told = ["x-ratelimit-limit", "x-ratelimit-remaining"].map(|name| answer.header(name).to_owned());
+            assert_eq!(told, ["6", left], "{way:?}");
+        }
+        let (balance, said) = (ana.balance().await, world.upstream.requests().len());
+        for way in &ways {
+            let refused = send(way).await;
+            refused.problem(429, "rate_limited");
+            assert_eq!((refused.header("x-ratelimit-limit"), refused.header("x-ratelimit-remaining")), ("6", "0"));
+            for name in ["retry-after", "x-ratelimit-reset"] {
+                let seconds: u64 = refused.header(name).parse().unwrap();
+                assert!((1..=60).contains(&seconds), "{name}: {seconds}");
+            }
+        }
+        // Reading goes on, and so does everybody else.
+        assert_ne!(ana.get(&path).await.header("x-ratelimit-limit"), "6");
+        assert_eq!((ana.balance().await, world.upstream.requests().len()), (balance, said));
+        let ben = world.server.user("ben").await;
+        let his = ben.conversation(MODEL).await;
+        world.say(&ben, &his, "Hi").await;
+        invariants::hold(&world.server).await;
     }
 
     /// Tokens that are none, or not any more.

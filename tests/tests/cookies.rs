@@ -3,7 +3,7 @@
 
 use http::Method;
 use serde_json::{Value as Json, json};
-use testkit::{Backend, Client, Reply, TestServer, User, on_both, run};
+use testkit::{Client, Reply, TestServer, User, on_both};
 
 use crate::world::{MODEL, World, truth};
 
@@ -225,6 +225,83 @@ on_both! {
         assert!(set(&answer).is_empty());
     }
 
+    /// Signing out takes the session along, also when the access cookie's time is over.
+    async fn signing_out_needs_no_access_cookie(backend) {
+        let server = TestServer::start(backend, |_| {}).await;
+        let ana = server.user("ana").await;
+        let alive = || async {
+            let list = ana.get("/auth/sessions").await.ok(200);
+            list["data"].as_array().unwrap().len()
+        };
+        let client = server.client();
+        for access in [String::new(), format!("{ACCESS}=x.y.z; ")] {
+            let signed_in = sign_in(&ana, &client).await;
+            assert_eq!(alive().await, 2);
+            let cookies = format!("{access}{REFRESH}={}", value(&signed_in, REFRESH));
+            // Not by another site.
+            let across = client.with("sec-fetch-site", "cross-site").with("cookie", &cookies);
+            let refused = across.post("/auth/logout", json!({})).await;
+            refused.problem(403, "csrf_failed");
+            assert!(set(&refused).is_empty());
+            assert_eq!(alive().await, 2);
+            let page = browser(&client).with("cookie", &cookies);
+            let out = page.send(Method::POST, "/auth/logout", None).await;
+            out.is(200);
+            cleared(&out);
+            assert_eq!(alive().await, 1);
+            let token = value(&signed_in, ACCESS);
+            client.with_token(&token).get("/auth/me").await.problem(401, "token_revoked");
+            page.post("/auth/refresh", json!({})).await.problem(401, "token_revoked");
+            // Twice is fine, and so is a used one.
+            let again = page.post("/auth/logout", json!({})).await;
+            again.is(200);
+            cleared(&again);
+        }
+        let first = sign_in(&ana, &client).await;
+        let page = |refresh: &str| browser(&client).with("cookie", &format!("{REFRESH}={refresh}"));
+        let used = value(&first, REFRESH);
+        page(&used).post("/auth/refresh", json!({})).await.is(200);
+        page(&used).post("/auth/logout", json!({})).await.is(200);
+        assert_eq!(alive().await, 1);
+        // Cookies that are nobody's are taken away; without any there is nothing to end.
+        for nobodys in ["x", "rt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
+            cleared(&page(nobodys).post("/auth/logout", json!({})).await);
+        }
+        browser(&client).post("/auth/logout", json!({})).await.problem(401, "not_authenticated");
+    }
+
+    /// A token ends its own session and leaves the cookies of another one alone.
+    async fn a_token_signs_itself_out(backend) {
+        let server = TestServer::start(backend, |_| {}).await;
+        let (ana, ben) = (server.user("ana").await, server.user("ben").await);
+        let signed_in = sign_in(&ana, &server.client()).await;
+        let cookies = format!("{ACCESS}={}; {REFRESH}={}", value(&signed_in, ACCESS), value(&signed_in, REFRESH));
+        let page = browser(&server.client()).with("cookie", &cookies);
+        let both = page.with_token(ben.tokens["access_token"].as_str().unwrap());
+        let out = both.post("/auth/logout", json!({})).await;
+        out.is(200);
+        assert!(set(&out).is_empty(), "{:?}", set(&out));
+        ben.get("/auth/me").await.problem(401, "token_revoked");
+        assert_eq!(page.get("/auth/me").await.ok(200)["id"], ana.id.as_str());
+        // One that is good for nothing signs nobody out.
+        let out = both.post("/auth/logout", json!({})).await;
+        out.problem(401, "token_revoked");
+        assert!(set(&out).is_empty());
+        page.get("/auth/me").await.is(200);
+        // As it is with the end of an account.
+        let ben = server.client().sign_in(&ben.email, &ben.password).await;
+        let both = page.with_token(ben.tokens["access_token"].as_str().unwrap());
+        let body = json!({"password": ben.password}).to_string();
+        let erased = both.send(Method::DELETE, "/auth/me", Some(body.into())).await;
+        erased.is(200);
+        assert!(set(&erased).is_empty(), "{:?}", set(&erased));
+        assert_eq!(page.get("/auth/me").await.ok(200)["id"], ana.id.as_str());
+        let body = json!({"password": ana.password}).to_string();
+        let erased = page.send(Method::DELETE, "/auth/me", Some(body.into())).await;
+        erased.is(200);
+        cleared(&erased);
+    }
+
     /// Nothing that is read changes anything, so that a link from elsewhere cannot either.
     async fn reading_changes_nothing(backend) {
         let world = World::start(backend).await;
@@ -276,10 +353,9 @@ async fn everything(server: &TestServer) -> Vec<(String, Vec<Json>)> {
     all
 }
 
-#[test]
-fn behind_tls_the_cookies_say_so() {
-    run(async {
-        let server = TestServer::start(Backend::Sqlite, |setup| {
+on_both! {
+    async fn behind_tls_the_cookies_say_so(backend) {
+        let server = TestServer::start(backend, |setup| {
             setup.set("server.public_url", "https://chat.example.org");
         })
         .await;
@@ -290,19 +366,37 @@ fn behind_tls_the_cookies_say_so() {
         answer.is(200);
         let cookies = set(&answer);
         assert_eq!(cookies[0].0, "__Host-tertulia_access");
-        assert_eq!(cookies[1].0, "__Secure-tertulia_refresh");
+        assert_eq!(cookies[1].0, "__Host-tertulia_refresh");
         for (name, _, attributes) in &cookies {
-            assert!(
-                attributes.contains(&"Secure".to_owned()),
-                "{name}: {attributes:?}"
-            );
+            for demanded in ["Secure", "Path=/", "HttpOnly", "SameSite=Strict"] {
+                assert!(
+                    attributes.contains(&demanded.to_owned()),
+                    "{name}: {attributes:?}"
+                );
+            }
+            assert!(!attributes.iter().any(|one| one.starts_with("Domain")));
         }
-        assert!(cookies[0].2.contains(&"Path=/".to_owned()));
         let cookie = format!("{}={}", cookies[0].0, cookies[0].1);
         client.with("cookie", &cookie).get("/auth/me").await.is(200);
         // The name without its prefix could have been set by a neighbour.
         let cookie = format!("{ACCESS}={}", cookies[0].1);
         let answer = client.with("cookie", &cookie).get("/auth/me").await;
         answer.problem(401, "not_authenticated");
-    });
+        for name in ["tertulia_refresh", "__Secure-tertulia_refresh"] {
+            let page = client.with("cookie", &format!("{name}={}", cookies[1].1));
+            let answer = page.post("/auth/refresh", json!({})).await;
+            answer.problem(401, "not_authenticated");
+        }
+        let refresh = |token: &str| format!("__Host-tertulia_refresh={token}");
+        let page = client.with("cookie", &refresh(&cookies[1].1));
+        let renewed = page.post("/auth/refresh", json!({})).await;
+        renewed.is(200);
+        let page = client.with(
+            "cookie",
+            &refresh(&value(&renewed, "__Host-tertulia_refresh")),
+        );
+        let out = page.post("/auth/logout", json!({})).await;
+        out.is(200);
+        cleared(&out);
+    }
 }

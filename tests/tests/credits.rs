@@ -6,7 +6,7 @@ use testkit::{Client, micros, on_both};
 
 use crate::{
     invariants,
-    world::{GRANT, INPUT, MODEL, OUTPUT, World},
+    world::{GRANT, INPUT, MODEL, OUTPUT, World, eventually},
 };
 
 /// The whole ledger, oldest entry first; its chain is checked on the way.
@@ -115,6 +115,49 @@ on_both! {
         assert_eq!(ana.balance().await, (GRANT, 0), "asking costs nothing");
     }
 
+    /// What is told beforehand is what is held: the first tokens of an answer that can be extended, all
+    /// of one that cannot.
+    async fn a_check_tells_what_sending_holds(backend) {
+        let world = World::with(backend, |setup| {
+            setup.add(
+                "[[models]]\nid = \"whole\"\ncontext_window = 8192\nmax_output_tokens = 3000\n\
+                 input_price = 1\noutput_price = 2\n\
+                 deployments = [{provider = \"upstream\", stream = false}]\n\
+                 [[models]]\nid = \"thinks\"\ncontext_window = 8192\nhidden_reasoning = true\n\
+                 input_price = 1\noutput_price = 2\ndeployments = [{provider = \"upstream\"}]",
+            );
+        })
+        .await;
+        let ana = world.server.user("ana").await;
+        let tokens = |required: i64| required / (OUTPUT / 1_000);
+        // How many output tokens are held, within what a short prompt counts.
+        for (model, max_tokens, held) in [
+            (MODEL, None, 256), (MODEL, Some(50), 50), (MODEL, Some(100_000), 256),
+            ("whole", None, 3_000), ("whole", Some(50), 50), ("whole", Some(100_000), 3_000),
+            ("thinks", None, 8_192), ("thinks", Some(500), 500), ("thinks", Some(100_000), 8_192),
+        ] {
+            let mut body = json!({"model_id": model, "prompt": "How do whales sleep?"});
+            if let Some(max_tokens) = max_tokens {
+                body["max_tokens"] = json!(max_tokens);
+            }
+            let check = ana.post("/credits/check", body.clone()).await.ok(200);
+            let required = micros(&check["required"]);
+            assert!((held - 40..held + 40).contains(&tokens(required)), "{model} {max_tokens:?}: {check}");
+            let id = ana.conversation(model).await;
+            let answer = ana.post(&format!("/sessions/{id}/messages"), body).await.ok(200);
+            let hold = ledger(&ana).await.into_iter().rev().find(|entry| entry["kind"] == "hold").unwrap();
+            assert_eq!(hold["run_id"], answer["run_id"]);
+            assert_eq!(-micros(&hold["amount"]), required, "{model} {max_tokens:?}: {check}");
+        }
+        // By its tokens, to the last one.
+        let prompt_tokens = 100;
+        let check = json!({"model_id": "thinks", "prompt_tokens": prompt_tokens});
+        let check = ana.post("/credits/check", check).await.ok(200);
+        let all = prompt_tokens * INPUT + (8_192 - prompt_tokens) * OUTPUT;
+        assert_eq!(micros(&check["required"]), (all + 999) / 1_000);
+        invariants::hold(&world.server).await;
+    }
+
     /// Counting a long prompt is work: it has the limit of prompts, a short one does not.
     async fn checks_of_long_prompts_are_limited_like_prompts(backend) {
         let world = World::with(backend, |setup| {
@@ -152,7 +195,8 @@ on_both! {
         }
         let amounts = [
             "-1", "0", "-0.000001", "0.0000001", "1.0000001", "1e30", "1e-9", "9223372036854775808", "1000000000",
-            "\"ten\"", "null", "true", "[1]", "99999999999999999999999999999999",
+            "\"ten\"", "\"10\"", "null", "true", "[1]", "99999999999999999999999999999999",
+            "1.00000000000000001", "0.10000000000000000555", "1e-7", "1e400", "1e99999999999999999999", "0e5",
         ];
         for amount in amounts {
             let body = format!("{{\"target_user_id\": \"{}\", \"amount\": {amount}}}", ana.id);
@@ -160,6 +204,14 @@ on_both! {
             answer.problem(422, "validation_failed");
         }
         assert_eq!(ana.balance().await.0, GRANT + 10_500_000, "nothing of that was given");
+        // The same number in other words is the same amount.
+        let ben = world.server.user("ben").await;
+        for (amount, given) in [("1e2", 100_000_000), ("2.50000000000000000000", 2_500_000), ("15E-6", 15)] {
+            let before = ben.balance().await.0;
+            let body = format!("{{\"target_user_id\": \"{}\", \"amount\": {amount}}}", ben.id);
+            admin.send(http::Method::POST, "/credits/allocate", Some(body.into())).await.is(200);
+            assert_eq!(ben.balance().await.0 - before, given, "{amount}");
+        }
         // Admins see other accounts, others do not.
         let seen = admin.get(&format!("/credits/balance?user_id={}", ana.id)).await.ok(200);
         assert_eq!(micros(&seen["balance"]), GRANT + 10_500_000);
@@ -168,6 +220,34 @@ on_both! {
             assert!([403, 404].contains(&status), "{path}: {status}");
         }
         ledger(&ana).await;
+        invariants::hold(&world.server).await;
+    }
+
+    /// Credits that are good for a while: until then they are there, then they are gone, and the
+    /// ledger says so.
+    async fn allocated_credits_expire(backend) {
+        let world = World::start(backend).await;
+        let (admin, ana) = (world.server.admin().await, world.server.user("ana").await);
+        ana.balance().await;
+        for never in ["2001-01-01T00:00:00Z", "tomorrow", ""] {
+            let body = json!({"target_user_id": ana.id, "amount": 5, "expires_at": never});
+            admin.post("/credits/allocate", body).await.problem(422, "validation_failed");
+        }
+        let soon = kernel::Clock::system().now() + std::time::Duration::from_secs(4);
+        let body = json!({"target_user_id": ana.id, "amount": 5, "expires_at": soon, "note": "for a while"});
+        let given = admin.post("/credits/allocate", body).await.ok(200);
+        assert_eq!(micros(&given["balance"]), GRANT + 5_000_000);
+        // Those that go first are spent first.
+        let id = ana.conversation(MODEL).await;
+        let answer = ana.post(&format!("/sessions/{id}/messages"), json!({"prompt": "Hi"})).await.ok(200);
+        let spent = micros(&answer["credits"]["charged"]);
+        eventually(|| async { ana.balance().await.0 == GRANT }).await;
+        let entries = ledger(&ana).await;
+        let expired: Vec<i64> = entries.iter().filter(|e| e["kind"] == "expire").map(|e| micros(&e["amount"])).collect();
+        assert_eq!(expired, [spent - 5_000_000], "{entries:?}");
+        assert!(entries.iter().any(|entry| entry["note"] == "for a while"), "{entries:?}");
+        let check = ana.post("/credits/check", json!({"model_id": MODEL, "prompt_tokens": 1})).await.ok(200);
+        assert_eq!(micros(&check["balance"]), GRANT);
         invariants::hold(&world.server).await;
     }
 

@@ -47,7 +47,7 @@ on_both! {
 
         let said = ana.post(&format!("/sessions/{id}/messages"), json!({"prompt": "Of whales"})).await.ok(200);
         let run = said["run_id"].as_str().unwrap();
-        let told = |state: &str| json!({"run_id": run, "session_id": id, "state": state});
+        let told = |state: &str| json!({"run_id": run, "run_kind": "answer", "session_id": id, "state": state});
         let events = heard(&mut page, |event| event.kind == "run" && event.data["state"] == "ended").await;
         let is_run = |event: &&Event| event.kind == "run";
         let runs: Vec<_> = events.iter().filter(is_run).map(|event| event.data.clone()).collect();

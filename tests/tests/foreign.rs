@@ -17,6 +17,7 @@ struct Things {
     run: String,
     assistant: String,
     prompt: String,
+    share: String,
 }
 
 async fn things_of(world: &World, who: &Client) -> Things {
@@ -32,10 +33,13 @@ async fn things_of(world: &World, who: &Client) -> Things {
     let assistant = id_of(&who.post("/assistants", body).await.ok(201));
     let body = json!({"command": "whale", "title": "Whale", "content": "A secret of whales"});
     let prompt = id_of(&who.post("/prompts", body).await.ok(201));
-    who.post(&format!("/sessions/{conversation}/share"), json!({}))
-        .await
-        .is(201);
+    let sharing = format!("/sessions/{conversation}/share");
+    let share = who.post(&sharing, json!({})).await.ok(201)["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     Things {
+        share,
         assistant,
         prompt,
         conversation,
@@ -52,6 +56,7 @@ fn ways(things: &Things) -> Vec<(Method, String, Option<Json>)> {
         run,
         assistant,
         prompt: saved,
+        share,
     } = things;
     let prompt = || Some(json!({"prompt": "Tell me"}));
     vec![
@@ -138,6 +143,7 @@ fn ways(things: &Things) -> Vec<(Method, String, Option<Json>)> {
             format!("/sessions/{conversation}/share"),
             None,
         ),
+        (Method::DELETE, format!("/shared/{share}"), None),
         (
             Method::POST,
             "/sessions".to_owned(),
@@ -168,17 +174,34 @@ fn ways(things: &Things) -> Vec<(Method, String, Option<Json>)> {
     ]
 }
 
+/// The one thing that administrators of the tenant do to what is not theirs.
+fn ends_a_share(method: &Method, path: &str) -> bool {
+    *method == Method::DELETE && (path.ends_with("/share") || path.starts_with("/shared/"))
+}
+
 /// Tries everything; it must look as if nothing of it were there.
 async fn nothing_is_there(stranger: &Client, things: &Things) {
+    nothing_is_there_to(stranger, things, |_, _| true).await;
+}
+
+async fn nothing_is_there_to(
+    stranger: &Client,
+    things: &Things,
+    tried: impl Fn(&Method, &str) -> bool,
+) {
     let nobodys = Things {
         conversation: "0190f3a0-0000-7000-8000-000000000000".to_owned(),
         message: "0190f3a0-0000-7000-8000-000000000001".to_owned(),
         run: "0190f3a0-0000-7000-8000-000000000002".to_owned(),
         assistant: "0190f3a0-0000-7000-8000-000000000003".to_owned(),
         prompt: "0190f3a0-0000-7000-8000-000000000004".to_owned(),
+        share: "A".repeat(43),
     };
     let body = |body: Option<Json>| body.map(|body| body.to_string().into());
     for ((method, path, sent), (_, other, same)) in ways(things).into_iter().zip(ways(&nobodys)) {
+        if !tried(&method, &path) {
+            continue;
+        }
         let answer = stranger.send(method.clone(), &path, body(sent)).await;
         let told = without(
             answer.problem(404, "not_found"),
@@ -235,7 +258,7 @@ on_both! {
         nothing_is_there(&ben, &things).await;
         // Not even an administrator reads what is not theirs (S0.6 has its own way, audited).
         let admin = world.server.admin().await;
-        nothing_is_there(&admin, &things).await;
+        nothing_is_there_to(&admin, &things, |method, path| !ends_a_share(method, path)).await;
         // And nobody who has not signed in gets as far as that.
         for (method, path, body) in ways(&things) {
             let body = body.map(|body| body.to_string().into());

@@ -141,4 +141,51 @@ on_both! {
         assert_eq!(crate::world::messages(&ana, &id).await.len(), 2, "a refused prompt is not stored");
         invariants::hold(&world.server).await;
     }
+
+    /// A call that cannot be extended (it is not streamed, or reasons unseen) holds all that it may produce, is
+    /// asked for no more than that, and gives it back.
+    async fn what_cannot_grow_is_held_whole(backend) {
+        let world = World::with(backend, |setup| {
+            let provider = "input_price = 1\noutput_price = 2\ndeployments = [{provider = \"upstream\"";
+            setup.set("accounting.signup_grant", 0).add(&format!(
+                "[[models]]\nid = \"whole\"\ncontext_window = 8192\n{provider}, stream = false}}]\n\
+                 [[models]]\nid = \"thinks\"\ncontext_window = 8192\nhidden_reasoning = true\n{provider}}}]"
+            ));
+        })
+        .await;
+        let (admin, ana) = (world.server.admin().await, world.server.user("ana").await);
+        world.server.allocate(&admin, &ana, 9.0).await;
+        // The length asked for; the output tokens that are held, and those that the provider is asked for.
+        for (model, max_tokens, held, asked) in [
+            (MODEL, Some(1_000), 256..=256, Some(1_000)),
+            (MODEL, None, 256..=256, None),
+            ("whole", Some(1_000), 1_000..=1_000, Some(1_000)),
+            ("thinks", Some(1_000), 1_000..=1_000, Some(1_000)),
+            // More than can be paid: what is left of 4,500 after the prompt.
+            ("whole", Some(6_000), 4_450..=4_499, None),
+            ("thinks", None, 4_450..=4_499, None),
+        ] {
+            let id = ana.conversation(model).await;
+            let prompt = format!("Hang on, {model} {max_tokens:?}, so that it is seen !script hang");
+            let mut body = json!({"prompt": prompt});
+            if let Some(max_tokens) = max_tokens {
+                body["max_tokens"] = json!(max_tokens);
+            }
+            let answer = ana.stream(&format!("/sessions/{id}/messages/stream"), body).await;
+            let sent = world.upstream.wait_for(|request| request.prompt == prompt).await;
+            let sent: serde_json::Value = serde_json::from_str(&sent.body).unwrap();
+            let (balance, now) = ana.balance().await;
+            assert_eq!(balance + now, 9_000_000, "{prompt}");
+            let limit = sent["max_tokens"].as_i64();
+            let tokens = if model == MODEL || asked.is_some() { *held.start() } else { limit.unwrap() };
+            assert!(held.contains(&tokens), "{sent}");
+            // 2,000 a token, and 1,000 for each of the prompt.
+            assert!((1..=100).contains(&(now / 1_000 - 2 * tokens)), "{prompt}: {now}");
+            assert!(limit == asked || limit == Some(tokens), "{sent}");
+            ana.post(&format!("/sessions/{id}/stop"), json!({})).await.is(200);
+            answer.whole().await;
+            assert_eq!(ana.balance().await, (9_000_000, 0), "{prompt}");
+        }
+        invariants::hold(&world.server).await;
+    }
 }

@@ -145,3 +145,26 @@ fn every_error_code_has_its_page() {
         .collect();
     assert!(missing.is_empty(), "no page in docs/errors for {missing:?}");
 }
+
+/// A test that looks for the server by itself would pass where there is none, also where it is required.
+#[test]
+fn tests_ask_the_kit_for_postgres() {
+    let crates = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates");
+    let mut directories = vec![std::path::PathBuf::from(crates)];
+    let mut wrong = Vec::new();
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).expect("a directory of the sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                directories.extend((!path.ends_with("testkit")).then_some(path));
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a source file");
+                wrong.extend(text.contains(testkit::POSTGRES_URL).then_some(path));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "use `testkit::PostgresDatabase::if_here` in {wrong:?}"
+    );
+}

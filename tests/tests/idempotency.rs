@@ -1,14 +1,19 @@
 //! Idempotency keys: the same answer again, and nothing twice.
 
 use futures_util::future::join_all;
-use serde_json::json;
+use http::Method;
+use serde_json::{Value as Json, json};
 use testkit::on_both;
 
 use crate::{
     credits::ledger,
     invariants,
-    world::{GRANT, MODEL, World, messages, without},
+    world::{GRANT, INPUT, MODEL, OUTPUT, World, messages, without},
 };
+
+fn text(value: &Json) -> String {
+    value.as_str().expect("a text").to_owned()
+}
 
 on_both! {
     async fn a_repeated_prompt_is_answered_once(backend) {
@@ -97,6 +102,91 @@ on_both! {
         once.try_stream(&path, json!({"prompt": "Another"})).await.unwrap_err().unwrap().problem(422, "idempotency_key_reused");
         assert_eq!(world.upstream.requests().len(), 1);
         assert_eq!(messages(&ana, &id).await.len(), 2);
+        invariants::hold(&world.server).await;
+    }
+
+    /// The other ways to ask: once more, in other words (a PATCH that makes a sibling), within a plan.
+    async fn a_repeated_regeneration_edit_or_plan_chat_is_done_once(backend) {
+        let mut world = World::start(backend).await;
+        let ana = world.server.user("ana").await;
+        let id = ana.conversation(MODEL).await;
+        let path = format!("/sessions/{id}/messages");
+        let first = ana.post(&path, json!({"prompt": "How do whales sleep?"})).await.ok(200);
+        let (answer, prompt) = (text(&first["message"]["id"]), text(&first["message"]["parent_id"]));
+        let requests = [
+            (Method::POST, format!("{path}/{answer}/regenerate"), json!({"max_tokens": 5})),
+            (Method::PATCH, format!("{path}/{prompt}"), json!({"prompt": "How do birds sleep?"})),
+            (Method::POST, format!("/conversations/{id}/chat"), json!({"content": "And fish?"})),
+        ];
+        let mut answers = Vec::new();
+        for (n, (method, path, body)) in requests.iter().enumerate() {
+            let once = ana.with("idempotency-key", &format!("again-{n}"));
+            let send = async |body: &Json| once.send(method.clone(), path, Some(body.to_string().into())).await;
+            let done = send(body).await.ok(200);
+            let (balance, said) = (ana.balance().await, world.upstream.requests().len());
+            assert_eq!(said, n + 2, "{path}");
+            let repeated = send(body).await.ok(200);
+            for field in ["message", "usage", "run_id", "end_reason"] {
+                assert_eq!(repeated[field], done[field], "{path}: {field}");
+            }
+            assert_eq!(repeated["credits"]["charged"], done["credits"]["charged"], "{path}");
+            let mut other = body.clone();
+            other["max_tokens"] = json!(7);
+            send(&other).await.problem(422, "idempotency_key_reused");
+            assert_eq!((ana.balance().await, world.upstream.requests().len()), (balance, said), "{path}");
+            // As a stream it is the log of the very same run.
+            if n < 2 {
+                let streamed = once.with("accept", "text/event-stream");
+                let sent = streamed.try_send(method.clone(), path, Some(body.to_string().into())).await.unwrap();
+                sent.is(200);
+                assert_eq!(sent.header("x-run-id"), text(&done["run_id"]), "{path}");
+                assert_eq!(sent.text().matches("event: end").count(), 1, "{path}");
+            }
+            answers.push(done);
+        }
+        // Without a key it is another one each time.
+        let (method, path, body) = &requests[0];
+        let anew = ana.send(method.clone(), path, Some(body.to_string().into())).await.ok(200);
+        assert_ne!(anew["message"]["id"], answers[0]["message"]["id"]);
+        // Also after a restart, in whatever order, and however the thread has gone on.
+        world.server.restart().await;
+        for (n, (method, path, body)) in requests.iter().enumerate().rev() {
+            let once = ana.with("idempotency-key", &format!("again-{n}"));
+            let repeated = once.send(method.clone(), path, Some(body.to_string().into())).await.ok(200);
+            assert_eq!(repeated["message"], answers[n]["message"], "{path}");
+        }
+        assert_eq!(world.upstream.requests().len(), 5);
+        let stored = "SELECT CAST(count(*) AS bigint) AS n FROM messages";
+        assert_eq!(world.server.database().number(stored).await, 8, "4 answers to 1 + 1 + 1 prompts, and the first");
+        ledger(&ana).await;
+        invariants::hold(&world.server).await;
+    }
+
+    /// S0.12: usage that a program reports twice is counted once.
+    async fn a_repeated_record_of_usage_is_counted_once(backend) {
+        let world = World::start(backend).await;
+        let (admin, ana) = (world.server.admin().await, world.server.user("ana").await);
+        let once = admin.with("idempotency-key", "used-1");
+        let body = json!({"user_id": ana.id, "model_id": MODEL, "prompt_tokens": 1_000, "completion_tokens": 500, "metadata": {"job": 7}});
+        let first = once.post("/usage/record", body.clone()).await.ok(201);
+        let again = join_all((0..4).map(|_| {
+            let (once, body) = (once.apart(), body.clone());
+            async move { once.post("/usage/record", body).await.ok(201) }
+        })).await;
+        assert!(again.iter().all(|answer| *answer == first), "{first} {again:?}");
+        assert_eq!(ana.balance().await.0, GRANT - INPUT - OUTPUT / 2);
+        let mut other = body.clone();
+        other["completion_tokens"] = json!(501);
+        once.post("/usage/record", other).await.problem(422, "idempotency_key_reused");
+        let stats = ana.get("/usage/stats").await.ok(200);
+        assert_eq!((&stats["totals"]["requests"], &stats["totals"]["prompt_tokens"]), (&json!(1), &json!(1_000)));
+        let of = |entries: Vec<Json>| entries.iter().filter(|entry| entry["kind"] == "record").count();
+        assert_eq!(of(ledger(&ana).await), 1);
+        // Another key, or none, is another record.
+        admin.with("idempotency-key", "used-2").post("/usage/record", body.clone()).await.is(201);
+        admin.post("/usage/record", body).await.is(201);
+        assert_eq!(of(ledger(&ana).await), 3);
+        assert_eq!(ana.balance().await.0, GRANT - 3 * (INPUT + OUTPUT / 2));
         invariants::hold(&world.server).await;
     }
 

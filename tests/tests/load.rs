@@ -106,6 +106,13 @@ on_both! {
             open.push((ana.stream(&format!("/sessions/{id}/stream"), body).await, id));
         }
         let id = ana.conversation(MODEL).await;
+        // Open pages are another matter, and no answer is refused for them.
+        let mut pages = Vec::new();
+        for _ in 0..20 {
+            pages.push(ana.changes().await);
+        }
+        let refused = ana.try_changes().await;
+        refused.unwrap_err().unwrap().problem(429, "rate_limited");
         let refused = ana.try_stream(&format!("/sessions/{id}/stream"), json!({"prompt": "x"})).await;
         refused.unwrap_err().unwrap().problem(429, "rate_limited");
         for (mut stream, id) in open {

@@ -62,12 +62,17 @@ on_both! {
             let end = answer.end();
             assert_eq!(end["end_reason"], "stop");
             assert_eq!(end["message"]["content"], answer.text.as_str());
-            assert_eq!(end["message"]["id"], answer.events[0].data["message_id"]);
+            let start = &answer.events[0].data;
+            assert_eq!(end["message"]["id"], start["message_id"]);
+            // Whoever follows without having asked knows where the answer hangs before its end.
+            assert_eq!(end["message"]["parent_id"], start["prompt_id"]);
             assert!(micros(&end["credits"]["charged"]) > 0);
             assert_eq!(end["usage"]["completion_tokens"], 40);
             let all = messages(&ana, &id).await;
             assert_eq!(all.len(), 2 * (n + 1));
             assert_eq!(all.last().unwrap()["content"], answer.text.as_str());
+            assert_eq!(all[2 * n]["id"], start["prompt_id"]);
+            assert_eq!(all[2 * n]["content"], prompt);
             // S0's client posts what it has read; the server has stored it already.
             let body = json!({"sessionId": id, "response": answer.text});
             let stored = ana.post(&format!("/api/sessions/{id}/update-stream"), body).await.ok(200);
@@ -173,6 +178,7 @@ on_both! {
         let streamed = ana.with("accept", "text/event-stream");
         let stream = streamed.stream(&format!("{path}/{answer}/regenerate"), json!({})).await.whole().await;
         assert_eq!(stream.end()["message"]["parent_id"], prompt.as_str());
+        assert_eq!(stream.events[0].data["prompt_id"], prompt.as_str(), "the prompt it answers once more");
 
         let edited = ana.patch(&format!("{path}/{prompt}"), json!({"prompt": "Two"})).await.ok(200);
         let branch = messages(&ana, &id).await;
@@ -180,6 +186,9 @@ on_both! {
         assert_eq!(branch[0]["content"], "Two");
         assert_eq!(branch[0]["parent_id"], Json::Null);
         assert_eq!(edited["message"]["parent_id"], branch[0]["id"]);
+        // Another device that reads the run's log learns of the new prompt.
+        let log = ana.events(edited["run_id"].as_str().unwrap(), None).await.whole().await;
+        assert_eq!(log.events[0].data["prompt_id"], branch[0]["id"]);
         // Back to the first answer.
         ana.patch(&format!("/sessions/{id}"), json!({"head": answer})).await.is(200);
         let branch = messages(&ana, &id).await;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use testkit::{Backend, TestServer, run};
+use testkit::{TestServer, on_both};
 
 /// Where the page is built to; this build of the server takes it from there.
 fn built() -> Option<String> {
@@ -10,10 +10,9 @@ fn built() -> Option<String> {
     std::fs::read_to_string(Path::new(index)).ok()
 }
 
-#[test]
-fn browsers_are_sent_to_the_page_and_programs_are_not() {
-    run(async {
-        let server = TestServer::start(Backend::Sqlite, |_| {}).await;
+on_both! {
+    async fn browsers_are_sent_to_the_page_and_programs_are_not(backend) {
+        let server = TestServer::start(backend, |_| {}).await;
         let client = server.client();
         let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
         let sent = client.with("accept", accept).get("/").await;
@@ -32,13 +31,10 @@ fn browsers_are_sent_to_the_page_and_programs_are_not() {
             .get("/sessions")
             .await
             .problem(401, "not_authenticated");
-    });
-}
+    }
 
-#[test]
-fn the_page_is_served_with_what_keeps_it_safe() {
-    run(async {
-        let server = TestServer::start(Backend::Sqlite, |_| {}).await;
+    async fn the_page_is_served_with_what_keeps_it_safe(backend) {
+        let server = TestServer::start(backend, |_| {}).await;
         let client = server.client();
         let page = built();
         for path in [
@@ -118,5 +114,5 @@ fn the_page_is_served_with_what_keeps_it_safe() {
                 .await;
             again.is(304);
         }
-    });
+    }
 }

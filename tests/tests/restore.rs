@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value as Json, json};
 use testkit::{Database, on_both};
+use toml::{Table, Value};
 
 use crate::{
     credits::ledger,
     invariants,
-    world::{MODEL, World, eventually, messages},
+    world::{MODEL, World, eventually, fill, messages},
 };
 
 /// A word that nothing else has.
@@ -107,6 +108,53 @@ on_both! {
         let word = said[1]["content"].as_str().unwrap().split_whitespace().next().unwrap().to_owned();
         assert_eq!(ana.get(&format!("/search?q={word}")).await.ok(200)["meta"]["total"], 1);
         invariants::hold(&world.server).await;
+    }
+
+    /// A large one is there at once; its words follow, whatever is killed meanwhile.
+    async fn a_large_conversation_is_there_before_its_words(backend) {
+        let mut world = World::start(backend).await;
+        let ana = world.server.user("ana").await;
+        let id = ana.conversation(MODEL).await;
+        assert!(world.server.terminate().await.success());
+        fill(&world, &id, 1_500, "'word' || n || ' ' || 'krill'").await;
+        world.server.restart().await;
+        ana.delete(&format!("/sessions/{id}")).await.is(200);
+        let restored = ana.post(&format!("/sessions/{id}/restore"), json!({})).await.ok(200);
+        assert_eq!(ana.get(&format!("/sessions/{id}")).await.ok(200), restored);
+        let found = |word: &str| {
+            let path = format!("/search?q={word}");
+            let ana = &ana;
+            async move { ana.get(&path).await.ok(200)["meta"]["total"] == 1 }
+        };
+        assert!(found("word7").await, "the first ones at once");
+        world.server.kill9().await;
+        world.server.restart().await;
+        eventually(|| found("word1499")).await;
+        let database = world.server.database();
+        let texts = format!("SELECT COUNT(*) AS n FROM conversation_texts WHERE conversation_id = {}", database.id(&id));
+        assert_eq!(database.number(&texts).await, 1_500, "each of them once");
+        invariants::hold(&world.server).await;
+    }
+
+    /// To restore is counted like a prompt: it is as much work.
+    async fn restoring_is_limited_as_prompts_are(backend) {
+        let world = World::with(backend, |setup| {
+            let few = Table::from_iter([
+                ("requests".to_owned(), Value::Integer(3)),
+                ("window".to_owned(), Value::String("10m".to_owned())),
+            ]);
+            setup.set("security.rate_limit.chat", few);
+        })
+        .await;
+        let ana = world.server.user("ana").await;
+        let id = ana.conversation(MODEL).await;
+        let (path, restore) = (format!("/sessions/{id}"), format!("/sessions/{id}/restore"));
+        for _ in 0..3 {
+            ana.delete(&path).await.is(200);
+            ana.post(&restore, json!({})).await.is(200);
+        }
+        ana.delete(&path).await.is(200);
+        ana.post(&restore, json!({})).await.problem(429, "rate_limited");
     }
 
     /// S0.8 in the end: no word is left, in no table; what it cost is.

@@ -1,14 +1,14 @@
 //! /runs: state, the event log resumed at every point and on another node, and
 //! its end by hand.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use testkit::{Backend, Client, Event, TestServer, Transcript, on_both, run_on};
 
 use crate::{
     invariants,
-    world::{MODEL, World, eventually, messages, truth},
+    world::{MODEL, World, eventually, messages, truth, without},
 };
 
 /// Reconnects after every event of a finished run, in both ways, and must get
@@ -127,6 +127,66 @@ on_both! {
         invariants::hold(&world.server).await;
     }
 
+    /// What was tried and which way was chosen is told for every end.
+    async fn every_end_tells_what_was_tried(backend) {
+        let mut world = World::with(backend, |setup| {
+            setup.set("server.drain", "100ms");
+        })
+        .await;
+        let ana = world.server.user("ana").await;
+        let tried = async |run: &str, state: &str, outcome: &str, spoke: bool| {
+            let path = format!("/runs/{run}");
+            eventually(|| async { !ana.get(&path).await.ok(200)["ended_at"].is_null() }).await;
+            let told = ana.get(&path).await.ok(200);
+            assert_eq!((&told["state"], &told["routing"]), (&json!(state), &json!({"model": MODEL})), "{told}");
+            let attempt = &told["attempts"][0];
+            let expected = json!({"model": MODEL, "provider": "upstream", "deployment": MODEL, "outcome": outcome});
+            assert_eq!(without(attempt.clone(), &["first_token_ms"]), expected, "{told}");
+            assert_eq!(attempt["first_token_ms"].is_u64(), spoke, "{told}");
+            assert_eq!(told["attempts"].as_array().unwrap().len(), 1);
+        };
+        let begin = async |script: &str| {
+            let id = ana.conversation(MODEL).await;
+            let prompt = json!({"prompt": format!("{id} !script {script}")});
+            let mut stream = ana.stream(&format!("/sessions/{id}/messages/stream"), prompt).await;
+            let run = stream.next().await.unwrap().data["run_id"].as_str().unwrap().to_owned();
+            (id, run, stream)
+        };
+        for (script, state, outcome, spoke) in [
+            ("tokens=3", "succeeded", "ok", true),
+            ("status=500", "failed", "upstream", false),
+            ("refuse", "failed", "cut", false),
+            ("tokens=9 cut=3", "failed", "cut", true),
+        ] {
+            let (_, run, mut stream) = begin(script).await;
+            stream.rest().await;
+            tried(&run, state, outcome, spoke).await;
+        }
+        // Stopped while it speaks, and before its first word.
+        let (_, run, mut stream) = begin("tokens=2000 delay=20ms").await;
+        stream.until("").await;
+        ana.post(&format!("/runs/{run}/cancel"), json!({})).await.is(200);
+        tried(&run, "cancelled", "stopped", true).await;
+        let (id, run, _) = begin("hang").await;
+        world.upstream.wait_for(|request| request.prompt.contains(&id)).await;
+        ana.post(&format!("/runs/{run}/cancel"), json!({})).await.is(200);
+        tried(&run, "cancelled", "stopped", false).await;
+        // The server stops, and the server dies.
+        let (_, run, mut stream) = begin("tokens=2000 delay=20ms").await;
+        stream.until("").await;
+        world.server.restart().await;
+        tried(&run, "failed", "interrupted", true).await;
+        let (_, run, mut stream) = begin("tokens=2000 delay=20ms").await;
+        stream.until("").await;
+        // While it goes on, it tells so far; that is what the next start has of it.
+        let path = format!("/runs/{run}");
+        eventually(|| async { ana.get(&path).await.ok(200)["attempts"][0]["first_token_ms"].is_u64() }).await;
+        world.server.kill9().await;
+        world.server.restart().await;
+        tried(&run, "failed", "interrupted", true).await;
+        invariants::hold(&world.server).await;
+    }
+
     /// Signing out reaches streams that are open, within five seconds; the answer goes on.
     async fn signing_out_ends_open_streams(backend) {
         let world = World::start(backend).await;
@@ -135,8 +195,10 @@ on_both! {
         let path = format!("/sessions/{id}/messages/stream");
         let mut stream = ana.stream(&path, json!({"prompt": "!script tokens=600 delay=20ms"})).await;
         stream.until("").await;
+        let begun = Instant::now();
         assert!(ana.post("/auth/logout", json!({})).await.status.is_success());
-        let rest = tokio::time::timeout(Duration::from_secs(6), stream.rest()).await.expect("it is closed");
+        let rest = stream.rest().await;
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         assert!(rest.iter().all(|event| event.kind.is_empty()), "{:?}", rest.last());
         // Another device sees that nothing else has happened to it.
         let ana = world.server.client().sign_in(&ana.email, &ana.password).await;

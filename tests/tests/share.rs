@@ -49,6 +49,11 @@ async fn shared_trip(world: &World, owner: &Client) -> (String, Json) {
     (id, share)
 }
 
+async fn database_shares(world: &World) -> i64 {
+    let sql = "SELECT COUNT(*) AS n FROM conversation_shares";
+    world.server.database().number(sql).await
+}
+
 on_both! {
     async fn a_link_shows_one_branch_and_no_more(backend) {
         let world = World::start(backend).await;
@@ -65,7 +70,8 @@ on_both! {
         let shown = answer.ok(200);
         assert_eq!(answer.header("x-robots-tag"), "noindex");
         assert_eq!(answer.header("cache-control"), "no-store");
-        assert_eq!(fields(&shown), BTreeSet::from(["title", "created_at", "shared_at", "messages"]));
+        assert_eq!(fields(&shown), BTreeSet::from(["title", "created_at", "shared_at", "messages", "earlier"]));
+        assert_eq!(shown["earlier"], Json::Null);
         assert_eq!((&shown["title"], &shown["created_at"]), (&json!("Trip"), &conversation["created_at"]));
         let messages = shown["messages"].as_array().unwrap();
         assert_eq!(messages.len(), 2);
@@ -122,25 +128,121 @@ on_both! {
                 client.get(&format!("/shared/{token}")).await.problem(404, "not_found");
             }
         }
-        world.server.client().delete(&format!("/shared/{token}")).await.problem(405, "method_not_allowed");
+        world.server.client().delete(&format!("/shared/{token}")).await.problem(401, "not_authenticated");
         world.server.client().get(&format!("/shared/{token}")).await.is(200);
     }
 
-    /// A deleted conversation is shown to nobody; restored, it is again.
-    async fn deleting_hides_it_and_restoring_shows_it_again(backend) {
+    /// A deleted conversation is shown to nobody, also when it is there again.
+    async fn deleting_ends_it_for_good(backend) {
         let world = World::start(backend).await;
         let (ana, anybody) = (world.server.user("ana").await, world.server.client());
         let (id, share) = shared_trip(&world, &ana).await;
         let path = format!("/shared/{}", share["token"].as_str().unwrap());
-        let shown = anybody.get(&path).await.ok(200);
+        anybody.get(&path).await.is(200);
         ana.delete(&format!("/sessions/{id}")).await.is(200);
         anybody.get(&path).await.problem(404, "not_found");
         ana.get(&format!("/sessions/{id}/share")).await.problem(404, "not_found");
         ana.post(&format!("/sessions/{id}/share"), json!({})).await.problem(404, "not_found");
         ana.delete(&format!("/sessions/{id}/share")).await.problem(404, "not_found");
         ana.post(&format!("/sessions/{id}/restore"), json!({})).await.is(200);
+        anybody.get(&path).await.problem(404, "not_found");
+        ana.get(&format!("/sessions/{id}/share")).await.problem(404, "not_found");
+        let anew = ana.post(&format!("/sessions/{id}/share"), json!({})).await.ok(201);
+        assert_ne!(anew["token"], share["token"]);
+    }
+
+    /// A long branch is read from its end upward, a page at a time, and nothing beside it.
+    async fn a_long_branch_comes_in_pages(backend) {
+        let world = World::start(backend).await;
+        let (ana, anybody) = (world.server.user("ana").await, world.server.client());
+        let (id, share) = shared_trip(&world, &ana).await;
+        let other = ana.get(&format!("/sessions/{id}/messages")).await.ok(200)["data"][0].clone();
+        let aside = other["sibling_ids"].as_array().unwrap().iter().find(|one| **one != other["id"]).unwrap();
+        for n in 0..4 {
+            world.say(&ana, &id, &format!("Turn {n}")).await;
+        }
+        ana.post(&format!("/sessions/{id}/share"), json!({"refresh": true})).await.is(200);
+        world.say(&ana, &id, "Not shared").await;
+        let late = ana.get(&format!("/sessions/{id}")).await.ok(200)["head"].clone();
+        let path = format!("/shared/{}", share["token"].as_str().unwrap());
+        let whole = anybody.get(&path).await.ok(200);
+        assert_eq!((contents(&whole).len(), &whole["earlier"]), (10, &Json::Null));
+        let (mut seen, mut before, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let page = anybody.get(&format!("{path}?per_page=4{before}")).await.ok(200);
+            seen.splice(0..0, page["messages"].as_array().unwrap().clone());
+            pages += 1;
+            let Some(earlier) = page["earlier"].as_str() else { break };
+            before = format!("&before={earlier}");
+        }
+        assert_eq!((pages, Json::from(seen)), (3, whole["messages"].clone()));
+        for beside in [aside.as_str().unwrap(), late.as_str().unwrap(), &id, "x"] {
+            anybody.get(&format!("{path}?before={beside}")).await.problem(404, "not_found");
+        }
+        anybody.get(&format!("{path}?per_page=x")).await.problem(422, "validation_failed");
+        assert_eq!(contents(&anybody.get(&format!("{path}?per_page=0")).await.ok(200)).len(), 1);
+    }
+
+    /// Whoever may not come in shows nothing either.
+    async fn shares_of_members_who_are_out_are_gone(backend) {
+        let world = World::start(backend).await;
+        let (ana, anybody, admin) = (world.server.user("ana").await, world.server.client(), world.server.admin().await);
+        let (_, share) = shared_trip(&world, &ana).await;
+        let path = format!("/shared/{}", share["token"].as_str().unwrap());
+        let shown = anybody.get(&path).await.ok(200);
+        let user = format!("/users/{}", ana.id);
+        admin.patch(&user, json!({"status": "suspended"})).await.is(200);
+        for client in [&anybody, &admin.client] {
+            client.get(&path).await.problem(404, "not_found");
+        }
+        admin.patch(&user, json!({"status": "active"})).await.is(200);
         assert_eq!(anybody.get(&path).await.ok(200), shown);
-        assert_eq!(ana.get(&format!("/sessions/{id}/share")).await.ok(200), share);
+        // Also while what an erased account left is still there.
+        let mut world = world;
+        assert!(world.server.terminate().await.success());
+        let database = world.server.database();
+        let own = database.id(&ana.id);
+        for table in ["auth_sessions", "memberships"] {
+            database.execute(&format!("DELETE FROM {table} WHERE account_id = {own}")).await;
+        }
+        world.server.restart().await;
+        assert_eq!(database_shares(&world).await, 1);
+        anybody.get(&path).await.problem(404, "not_found");
+    }
+
+    /// An administrator ends what somebody of the tenant shares, by its link or its conversation.
+    async fn administrators_end_shares(backend) {
+        let mut world = World::start(backend).await;
+        let eve = world.server.user("eve").await;
+        assert!(world.server.terminate().await.success());
+        move_to_another_tenant(&world, &eve.id).await;
+        world.server.restart().await;
+        let eve = world.server.client().sign_in(&eve.email, &eve.password).await;
+        assert!(eve.get("/auth/me").await.ok(200)["roles"].to_string().contains("admin"));
+        let (ana, ben, admin) = (world.server.user("ana").await, world.server.user("ben").await, world.server.admin().await);
+        let (id, _) = shared_trip(&world, &ana).await;
+        for by_link in [true, false] {
+            let share = ana.post(&format!("/sessions/{id}/share"), json!({})).await;
+            let share = share.json();
+            let link = format!("/shared/{}", share["token"].as_str().unwrap());
+            let own = format!("/sessions/{id}/share");
+            for stranger in [&ben, &eve] {
+                stranger.delete(&link).await.problem(404, "not_found");
+                stranger.delete(&own).await.problem(404, "not_found");
+            }
+            world.server.client().get(&link).await.is(200);
+            let path = if by_link { &link } else { &own };
+            assert!(admin.delete(path).await.ok(200)["message"].is_string());
+            world.server.client().get(&link).await.problem(404, "not_found");
+            ana.get(&own).await.problem(404, "not_found");
+            admin.delete(path).await.problem(404, "not_found");
+        }
+        let share = ana.post(&format!("/sessions/{id}/share"), json!({})).await.ok(201);
+        ana.delete(&format!("/shared/{}", share["token"].as_str().unwrap())).await.is(200);
+        ana.get(&format!("/sessions/{id}/share")).await.problem(404, "not_found");
+        // The rest of the conversation is the owner's alone.
+        admin.get(&format!("/sessions/{id}")).await.problem(404, "not_found");
+        admin.post(&format!("/sessions/{id}/share"), json!({})).await.problem(404, "not_found");
     }
 
     /// A share is found whatever its tenant, and not while that is suspended.

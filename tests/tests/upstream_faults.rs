@@ -125,4 +125,55 @@ on_both! {
         }
         invariants::hold(&world.server).await;
     }
+
+    /// Somebody is there, and no connection stands.
+    async fn a_provider_that_takes_no_connection_costs_nothing(backend) {
+        let port = testkit::FullPort::open().await;
+        let server = testkit::TestServer::start(backend, |setup| {
+            let config = crate::world::MODEL_WITHOUT_UPSTREAM.replace("127.0.0.1:9", &port.address().to_string());
+            // Later than the patience for a connection, and sooner than the usual one.
+            setup.add(&config.replacen("api_key", "connect_timeout = \"200ms\"\nfirst_byte_timeout = \"4s\"\napi_key", 1));
+        })
+        .await;
+        let ana = server.user("ana").await;
+        let id = ana.conversation(MODEL).await;
+        let path = format!("/sessions/{id}/messages");
+        ana.post(&path, json!({"prompt": "Hello"})).await.problem(504, "provider_timeout");
+        let seen = ana.stream(&format!("{path}/stream"), json!({"prompt": "Hello"})).await.whole().await;
+        assert_eq!(seen.end()["error"]["code"], "provider_timeout");
+        assert!(server.log().contains("connect_timeout"), "it was the connection");
+        assert_eq!(ana.balance().await, (GRANT, 0));
+        invariants::hold(&server).await;
+    }
+
+    /// A report of usage that cannot be true: the answer stands, and what it takes is counted here.
+    async fn incredible_usage_is_not_believed(backend) {
+        let world = World::start(backend).await;
+        let ana = world.server.user("ana").await;
+        let id = ana.conversation(MODEL).await;
+        let path = format!("/sessions/{id}/messages");
+        let mut truth = None;
+        for claim in [
+            "none", "-5/-7", "-1/20", "20/-1", "18446744073709551615/18446744073709551615", "20/18446744073709551615",
+            "18446744073709551616/1", "1/100000000000000000000000000000", "9999999/20", "20/9999", "0/20", "20/0",
+        ] {
+            for streamed in [true, false] {
+                let prompt = format!("Tell me !script tokens=20 usage={claim}");
+                let body = json!({"prompt": prompt, "max_tokens": 100});
+                let end = match streamed {
+                    true => ana.stream(&format!("{path}/stream"), body).await.whole().await.end().clone(),
+                    false => ana.post(&path, body).await.ok(200),
+                };
+                assert_eq!(end["end_reason"], "stop", "{claim}: {end}");
+                assert_eq!(end["message"]["content"], crate::world::truth(&prompt).as_str(), "{claim}");
+                let tokens = |name: &str| end["usage"][name].as_i64().unwrap();
+                let (sent, answered) = (tokens("prompt_tokens"), tokens("completion_tokens"));
+                // The answer is always the same; what is sent grows with the conversation.
+                assert_eq!(*truth.get_or_insert(answered), answered, "{claim}: {end}");
+                assert!((20..=100).contains(&answered) && (1..8_192).contains(&sent), "{claim}: {end}");
+                assert_eq!(testkit::micros(&end["credits"]["charged"]), sent * 1_000 + answered * 2_000, "{claim}: {end}");
+            }
+        }
+        invariants::hold(&world.server).await;
+    }
 }

@@ -1,11 +1,11 @@
 //! What most tests start from: a server that talks to a scripted upstream, its
 //! model and prices, and small helpers. Not here: anything about one URL.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, path::PathBuf, time::Duration};
 
 use serde_json::{Value as Json, json};
 use testkit::{
-    Backend, Client, Setup, TestServer,
+    Backend, Client, Database, Setup, TestServer,
     upstream::{Script, Upstream},
 };
 
@@ -97,6 +97,34 @@ pub(crate) async fn messages(who: &Client, conversation: &str) -> Vec<Json> {
     }
 }
 
+/// Puts so many messages into a conversation, below nothing and one below the other, without any model;
+/// while no server runs. `content` is SQL over the number `n` of a message, from 0.
+pub(crate) async fn fill(world: &World, conversation: &str, messages: u32, content: &str) {
+    let database = world.server.database();
+    let id = database.id(conversation);
+    let (new, numbers, now) = match database {
+        Database::Sqlite(_) => (
+            "randomblob(16)",
+            format!(
+                "(WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c WHERE n + 1 < {messages})
+                  SELECT n FROM c)"
+            ),
+            "unixepoch() * 1000000",
+        ),
+        Database::Postgres(_) => (
+            "gen_random_uuid()",
+            format!("(SELECT generate_series(0, {messages} - 1) AS n)"),
+            "now()",
+        ),
+    };
+    let sql = format!(
+        "INSERT INTO messages (id, tenant_id, conversation_id, depth, role, content, status, created_at)
+         SELECT {new}, c.tenant_id, c.id, n, 'user', {content}, 'complete', {now}
+         FROM conversations c, {numbers} AS numbers WHERE c.id = {id}"
+    );
+    database.execute(&sql).await;
+}
+
 /// Waits until something holds that nothing announces; fails after ten seconds.
 pub(crate) async fn eventually<F: Future<Output = bool>>(mut check: impl FnMut() -> F) {
     for _ in 0..200 {
@@ -114,4 +142,26 @@ pub(crate) fn without(mut value: Json, fields: &[&str]) -> Json {
         value.as_object_mut().expect("an object").remove(*field);
     }
     value
+}
+
+/// Where a local model is for tests. `None`, loudly, where none was fetched.
+pub(crate) fn models_dir() -> Option<PathBuf> {
+    let named = std::env::var_os("TERTULIA_TEST_MODELS_DIR").map(PathBuf::from);
+    let has_model = |directory: &PathBuf| {
+        std::fs::read_dir(directory).is_ok_and(|entries| {
+            let mut entries = entries.flatten();
+            entries.any(|entry| entry.path().extension().is_some_and(|end| end == "gguf"))
+        })
+    };
+    let found = named.filter(has_model);
+    if found.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "TERTULIA_TEST_MODELS_DIR has no model; `make test-models`"
+        );
+        eprintln!(
+            "\n*** SKIPPED: TERTULIA_TEST_MODELS_DIR has no model; `make test` fetches one ***\n"
+        );
+    }
+    found
 }

@@ -4,9 +4,7 @@
 use kernel::{AccountId, Context, ConversationId, Credits, Result, Role};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Accounting, Balance, HoldRequest, Price, hold::count, member::subject, price::unknown_model,
-};
+use crate::{Accounting, Balance, HoldRequest, Price, hold::count, member::subject};
 
 /// Whether something could be paid.
 #[derive(Debug, Clone)]
@@ -19,6 +17,8 @@ pub struct Check {
     pub prompt_tokens: u64,
     /// Tokens of the answer at most.
     pub max_tokens: Option<u64>,
+    /// As [`HoldRequest::extendable`].
+    pub extendable: bool,
 }
 
 /// The answer to [`Check`].
@@ -74,7 +74,7 @@ impl Accounting {
     /// Services and admins may name another user.
     ///
     /// # Errors
-    /// `invalid_model`; `forbidden`; `not_found`; `validation_failed`.
+    /// `invalid_model`; `model_without_price`; `forbidden`; `not_found`; `validation_failed`.
     pub async fn check(&self, ctx: &Context, check: Check) -> Result<Checked> {
         let account = subject(ctx, check.user, &[Role::Admin, Role::Service])?;
         self.known(ctx, account).await?;
@@ -89,7 +89,7 @@ impl Accounting {
             price,
             prompt_tokens: check.prompt_tokens,
             max_tokens: check.max_tokens,
-            extendable: true,
+            extendable: check.extendable,
         };
         let first = u64::from(self.options().first_output_tokens).max(1);
         if let Some((required, _)) = request.first(balance, first)? {
@@ -112,7 +112,7 @@ impl Accounting {
     /// What tokens would cost.
     ///
     /// # Errors
-    /// `invalid_model`; `validation_failed`; `not_authenticated`.
+    /// `invalid_model`; `model_without_price`; `validation_failed`; `not_authenticated`.
     pub async fn calculate(&self, ctx: &Context, what: Calculate) -> Result<Calculated> {
         ctx.require(&Role::ALL)?;
         let price = self.price(ctx, &what.model).await?;
@@ -134,9 +134,8 @@ impl Accounting {
         let args = (self.clone(), model.to_owned());
         self.store()
             .read(ctx, args, |reads, (this, model)| {
-                Box::pin(this.price_in(reads, model))
+                Box::pin(this.required_price_in(reads, model))
             })
-            .await?
-            .ok_or_else(unknown_model)
+            .await
     }
 }

@@ -37,17 +37,23 @@ pub use check::{Breakdown, Calculate, Calculated, Check, Checked};
 pub use credits::{Allocate, Allocated, Balance, Entry};
 pub use extend::Extension;
 pub use hold::{Hold, HoldOutcome, HoldRequest};
-pub use price::{ModelPrice, Price};
+pub use price::{ModelPrice, Price, without_price};
 pub use settle::{Settled, Used};
 pub use usage::{GroupBy, Record, Recorded, Series, Stats, StatsQuery, Totals};
 pub use verify::LedgerReport;
 pub use wait::Waiter;
 
 /// The tables of this part.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    name: "20261121_0003_accounting",
-    sql: include_str!("../migrations/20261121_0003_accounting.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "20261121_0003_accounting",
+        sql: include_str!("../migrations/20261121_0003_accounting.sql"),
+    },
+    Migration {
+        name: "20261121_0010_accounting_price_ends",
+        sql: include_str!("../migrations/20261121_0010_accounting_price_ends.sql"),
+    },
+];
 
 /// `[accounting]` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Prices of models, with their history, and the one place that turns tokens
-//! into credits. A price is copied into the hold, so a later one changes no
-//! answer that has begun.
+//! into credits. The configuration says what they are, at each start; what it
+//! names no more has no price from then on. A price is copied into the hold, so
+//! a later one changes no answer that has begun.
 
 use std::{
     collections::HashMap,
@@ -70,6 +71,19 @@ impl Price {
     }
 }
 
+/// A row of the history: what a model costs from a moment on, or that it has no price from then on.
+#[derive(Debug, Clone)]
+struct Entry {
+    price: Price,
+    ended: bool,
+}
+
+impl Entry {
+    fn price(self) -> Option<Price> {
+        (!self.ended).then_some(self.price)
+    }
+}
+
 /// How long a node may go on with a price that another node has replaced.
 const STALE: Duration = Duration::from_secs(1);
 
@@ -77,70 +91,115 @@ const STALE: Duration = Duration::from_secs(1);
 /// way round; within one process the cache is exact, because whoever changes a
 /// price puts it here when it is committed.
 #[derive(Default)]
-pub(crate) struct Prices(Mutex<HashMap<String, (Price, Instant)>>);
+pub(crate) struct Prices(Mutex<HashMap<String, (Entry, Instant)>>);
 
 impl Prices {
-    fn get(&self, model: &str, dialect: Dialect) -> Option<Price> {
+    fn get(&self, model: &str, dialect: Dialect) -> Option<Entry> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (price, read) = known.get(model)?;
+        let (entry, read) = known.get(model)?;
         // On SQLite there is no other process that could change it.
         let fresh = dialect == Dialect::Sqlite || read.elapsed() < STALE;
-        fresh.then(|| price.clone())
+        fresh.then(|| entry.clone())
     }
 
-    fn put(&self, model: &str, price: Price) -> Price {
+    fn put(&self, model: &str, entry: Entry) -> Entry {
+        let place = |entry: &Entry| (entry.price.effective_from, entry.price.id);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = match known.get(model) {
-            Some((old, _)) if (old.effective_from, old.id) > (price.effective_from, price.id) => {
-                old.clone()
-            }
-            _ => price,
+            Some((old, _)) if place(old) > place(&entry) => old.clone(),
+            _ => entry,
         };
         known.insert(model.to_owned(), (newest.clone(), Instant::now()));
         newest
     }
 }
 
-const NEWEST: &str = "SELECT id, input, output, effective_from FROM prices
+const NEWEST: &str = "SELECT id, input, output, effective_from, ended FROM prices
     WHERE model_id = $1 ORDER BY effective_from DESC, id DESC LIMIT 1";
+const INSERT: &str = "INSERT INTO prices (id, model_id, input, output, effective_from, ended)
+    VALUES ($1, $2, $3, $4, $5, $6)";
 
-fn price(mut row: Row) -> Result<Price> {
-    Ok(Price {
+fn entry(mut row: Row) -> Result<Entry> {
+    let price = Price {
         id: row.get(0)?,
         input: row.get(1)?,
         output: row.get(2)?,
         effective_from: row.get(3)?,
+    };
+    Ok(Entry {
+        price,
+        ended: row.get(4)?,
     })
 }
 
-async fn newest(reads: &mut Reads, model: &str) -> Result<Option<Price>> {
+async fn newest(reads: &mut Reads, model: &str) -> Result<Option<Entry>> {
     reads
         .query_opt(NEWEST, params![model])
         .await?
-        .map(price)
+        .map(entry)
         .transpose()
 }
 
-/// The error for a model that has no price, in S0.11's words.
-pub(crate) fn unknown_model() -> Error {
+/// The error for a model that nobody knows, in S0.11's words.
+fn unknown_model() -> Error {
     Error::new(codes::INVALID_MODEL, "Invalid or unsupported model ID")
 }
 
+/// The error for what only a price could tell: 422 `model_without_price`.
+#[must_use]
+pub fn without_price(model: &str) -> Error {
+    Error::new(
+        codes::MODEL_WITHOUT_PRICE,
+        format!(
+            "The model `{model}` has no price, so that nothing can be calculated or booked for it. An \
+             operator has to give it input_price and output_price in the configuration; until then \
+             administrators alone use it, free of charge."
+        ),
+    )
+}
+
 impl Accounting {
-    /// The newest price of a model. It may be that of a second ago when another
+    /// The price of a model, if it has one. It may be that of a second ago when another
     /// node has just changed it.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn price_in(&self, reads: &mut Reads, model: &str) -> Result<Option<Price>> {
-        if let Some(price) = self.0.prices.get(model, reads.dialect()) {
-            return Ok(Some(price));
-        }
-        let found = newest(reads, model).await?;
-        Ok(found.map(|price| self.0.prices.put(model, price)))
+        Ok(self.entry_in(reads, model).await?.and_then(Entry::price))
     }
 
-    /// The newest price of each of these models (admins); none of a model that has never had one.
+    async fn entry_in(&self, reads: &mut Reads, model: &str) -> Result<Option<Entry>> {
+        if let Some(entry) = self.0.prices.get(model, reads.dialect()) {
+            return Ok(Some(entry));
+        }
+        let found = newest(reads, model).await?;
+        Ok(found.map(|entry| self.0.prices.put(model, entry)))
+    }
+
+    /// The price of a model that must have one.
+    ///
+    /// # Errors
+    /// `invalid_model` for one that has never had a price, `model_without_price` for one that has none
+    /// any more.
+    pub(crate) async fn required_price_in(&self, reads: &mut Reads, model: &str) -> Result<Price> {
+        let entry = self.entry_in(reads, model).await?;
+        let price = entry.ok_or_else(unknown_model)?.price();
+        price.ok_or_else(|| without_price(model))
+    }
+
+    /// The price of a model to which this node's configuration gives one: the newest of the history.
+    /// Where another node, configured otherwise, has ended it meanwhile, it begins anew.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn price_of(&self, uow: &mut Uow, configured: &ModelPrice) -> Result<Price> {
+        match self.price_in(uow, &configured.model).await? {
+            Some(price) => Ok(price),
+            None => self.sync_price(uow, configured).await,
+        }
+    }
+
+    /// The price of each of these models (admins) that has one.
     ///
     /// # Errors
     /// `forbidden`; `database_unavailable`.
@@ -151,9 +210,8 @@ impl Accounting {
                 Box::pin(async move {
                     let mut prices = Vec::with_capacity(models.len());
                     for model in models {
-                        if let Some(price) = newest(reads, model).await? {
-                            prices.push((model.clone(), price));
-                        }
+                        let entry = newest(reads, model).await?;
+                        prices.extend(entry.and_then(Entry::price).map(|p| (model.clone(), p)));
                     }
                     Ok(prices)
                 })
@@ -161,7 +219,7 @@ impl Accounting {
             .await
     }
 
-    /// Makes these the prices from now on; those that are so already stay.
+    /// Makes these the prices from now on: those that are so already stay, and those of other models end.
     ///
     /// # Errors
     /// `validation_failed` for a negative price; `database_unavailable`.
@@ -179,39 +237,64 @@ impl Accounting {
                     for price in prices {
                         this.sync_price(uow, price).await?;
                     }
-                    Ok(())
+                    this.end_others(uow, prices).await
                 })
             })
             .await
     }
 
-    async fn sync_price(&self, uow: &mut Uow, wanted: &ModelPrice) -> Result<()> {
-        let known = newest(uow, &wanted.model).await?;
-        let price = match known {
-            Some(p) if p.input == wanted.input && p.output == wanted.output => p,
-            _ => {
-                let now = uow.now();
-                let (input, output) = (wanted.input, wanted.output);
+    async fn sync_price(&self, uow: &mut Uow, wanted: &ModelPrice) -> Result<Price> {
+        let known = newest(uow, &wanted.model).await?.and_then(Entry::price);
+        let (input, output) = (wanted.input, wanted.output);
+        if let Some(price) = known.filter(|p| p.input == input && p.output == output) {
+            return Ok(price);
+        }
+        let price = Price {
+            id: uow.id(),
+            input,
+            output,
+            effective_from: uow.now(),
+        };
+        let ended = false;
+        self.add(uow, &wanted.model, Entry { price, ended }).await
+    }
+
+    async fn end_others(&self, uow: &mut Uow, priced: &[ModelPrice]) -> Result<()> {
+        let models = "SELECT DISTINCT model_id FROM prices ORDER BY model_id";
+        for mut row in uow.query(models, params![]).await? {
+            let model: String = row.get(0)?;
+            if priced.iter().any(|price| price.model == model) {
+                continue;
+            }
+            if let Some(last) = newest(uow, &model).await?.and_then(Entry::price) {
                 let price = Price {
                     id: uow.id(),
-                    input,
-                    output,
-                    effective_from: now,
+                    effective_from: uow.now(),
+                    ..last
                 };
-                uow.execute(
-                    "INSERT INTO prices (id, model_id, input, output, effective_from)
-                     VALUES ($1, $2, $3, $4, $5)",
-                    params![price.id, &wanted.model, input, output, now],
-                )
-                .await?;
-                price
+                let ended = true;
+                self.add(uow, &model, Entry { price, ended }).await?;
             }
-        };
-        let (this, model) = (self.clone(), wanted.model.clone());
-        uow.after_commit(move || {
-            this.0.prices.put(&model, price);
-        });
+        }
         Ok(())
+    }
+
+    async fn add(&self, uow: &mut Uow, model: &str, entry: Entry) -> Result<Price> {
+        let price = entry.price.clone();
+        let row = params![
+            price.id,
+            model,
+            price.input,
+            price.output,
+            price.effective_from,
+            entry.ended,
+        ];
+        uow.execute(INSERT, row).await?;
+        let (this, model) = (self.clone(), model.to_owned());
+        uow.after_commit(move || {
+            this.0.prices.put(&model, entry);
+        });
+        Ok(price)
     }
 }
 

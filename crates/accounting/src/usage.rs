@@ -12,7 +12,6 @@ use crate::{
     hold::count,
     ledger::{About, minus},
     member::{must_be_member, subject},
-    price::unknown_model,
     settle::{INSERT_USAGE, day},
     wallet::Wallet,
 };
@@ -143,7 +142,7 @@ impl Accounting {
     ///
     /// # Errors
     /// `forbidden` for others than services and admins; `not_found`; `invalid_model`;
-    /// `validation_failed`.
+    /// `model_without_price`; `validation_failed`.
     pub async fn record(&self, ctx: &Context, record: Record) -> Result<Recorded> {
         ctx.require(&[Role::Service, Role::Admin])?;
         count(record.prompt_tokens)?;
@@ -170,7 +169,7 @@ impl Accounting {
             ..
         } = record;
         must_be_member(uow, *user).await?;
-        let price = self.price_in(uow, model).await?.ok_or_else(unknown_model)?;
+        let price = self.required_price_in(uow, model).await?;
         let cost = price.cost(record.prompt_tokens, record.completion_tokens)?;
         let mut wallet = Wallet::of(self, uow, *user).await?;
         let (id, tenant, now): (UsageId, _, _) = (uow.id(), uow.tenant()?, uow.now());

@@ -17,11 +17,17 @@ use crate::{
     Options, Parts,
     cookies::Cookies,
     page::{self, Files},
+    places::{Place, Places, Use},
     problem::Answer,
     rate::Class,
     seen::{Seen, Window},
-    sse::{self, OpenStreams, Place},
+    sse,
 };
+
+/// Open pages of one account, of which a browser has one for all of its tabs.
+const PAGES: usize = 20;
+/// Exports of one account at once.
+const EXPORTS: usize = 2;
 
 /// The state of the router. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,7 +38,7 @@ struct Inner {
     parts: Parts,
     options: Options,
     shutdown: CancellationToken,
-    streams: OpenStreams,
+    places: Places,
     openapi: OnceLock<String>,
     cookies: Cookies,
     page: Files,
@@ -40,14 +46,13 @@ struct Inner {
 
 impl App {
     pub(crate) fn new(parts: Parts, options: Options, shutdown: CancellationToken) -> Self {
-        let streams = OpenStreams::default();
         let refresh_ttl = parts.security.options().refresh_ttl;
         let cookies = Cookies::new(&options.server.public_url, refresh_ttl);
         Self(Arc::new(Inner {
             parts,
             options,
             shutdown,
-            streams,
+            places: Places::default(),
             openapi: OnceLock::new(),
             cookies,
             page: page::built,
@@ -121,12 +126,14 @@ impl App {
         }
     }
 
-    /// A place for one more event stream of the caller.
-    pub(crate) fn place(&self, ctx: &Context) -> Result<Place> {
-        self.0.streams.open(
-            ctx.account()?,
-            self.options().server.max_streams_per_account,
-        )
+    /// One more place of the caller.
+    pub(crate) fn place(&self, ctx: &Context, what: Use) -> Result<Place> {
+        let limit = match what {
+            Use::Answer => self.options().server.max_streams_per_account,
+            Use::Page => PAGES,
+            Use::Export => EXPORTS,
+        };
+        self.0.places.take(ctx.account()?, what, limit)
     }
 
     /// A run's log as an event stream. It ends within seconds when the caller's

@@ -25,6 +25,7 @@ struct Session {
 pub(crate) struct Cookies {
     access: &'static str,
     refresh: &'static str,
+    refresh_path: &'static str,
     /// Browsers send them over TLS only.
     secure: bool,
     /// Where people open the page, if an operator has said it.
@@ -39,15 +40,19 @@ impl Cookies {
         let secure = public
             .as_ref()
             .is_some_and(|uri| uri.scheme_str() == Some("https"));
-        // The prefixes make browsers insist on the attributes (RFC 6265bis, 4.1.3).
-        let (access, refresh) = if secure {
-            ("__Host-tertulia_access", "__Secure-tertulia_refresh")
+        // The prefix makes browsers insist on the attributes, and on a cookie of this very host: no
+        // neighbour can set one of that name, and with a second one take the first away (RFC 6265bis,
+        // 4.1.3.2). It costs that the refresh token goes along to every path, not only where it is
+        // wanted; a path keeps nothing from anybody who can see or answer requests.
+        let (access, refresh, refresh_path) = if secure {
+            ("__Host-tertulia_access", "__Host-tertulia_refresh", "/")
         } else {
-            ("tertulia_access", "tertulia_refresh")
+            ("tertulia_access", "tertulia_refresh", "/auth")
         };
         Self {
             access,
             refresh,
+            refresh_path,
             secure,
             public,
             refresh_ttl,
@@ -96,7 +101,7 @@ impl Cookies {
     }
 
     fn set_refresh(&self, response: &mut Response, value: &str, seconds: u64) {
-        self.append(response, self.refresh, value, "/auth", seconds);
+        self.append(response, self.refresh, value, self.refresh_path, seconds);
     }
 
     fn append(&self, response: &mut Response, name: &str, value: &str, path: &str, seconds: u64) {
@@ -232,8 +237,38 @@ mod tests {
         // Behind TLS only the prefixed ones count: nobody can set those from elsewhere.
         let secure = Cookies::new("https://chat.example.org", TTL);
         assert_eq!(secure.access(&sent), None);
-        let sent = headers(&[("cookie", "__Host-tertulia_access=yes")]);
+        assert_eq!(secure.refresh(&sent), None);
+        let sent = headers(&[(
+            "cookie",
+            "__Host-tertulia_access=yes; __Host-tertulia_refresh=r; __Secure-tertulia_refresh=no",
+        )]);
         assert_eq!(secure.access(&sent), Some("yes"));
+        assert_eq!(secure.refresh(&sent), Some("r"));
+    }
+
+    /// What browsers demand of the prefix: Secure, the whole host, and every path.
+    #[test]
+    fn behind_tls_both_cookies_are_this_very_hosts() {
+        let set = |url: &str| {
+            let cookies = Cookies::new(url, TTL);
+            let mut response = ().into_response();
+            cookies.clear(&mut response);
+            let all = response.headers().get_all(header::SET_COOKIE).iter();
+            all.map(|text| text.to_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            set("https://chat.example.org"),
+            ["access", "refresh"].map(|name| format!(
+                "__Host-tertulia_{name}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0; Secure"
+            ))
+        );
+        assert_eq!(
+            set("http://box.lan"),
+            [("access", "/"), ("refresh", "/auth")].map(|(name, path)| format!(
+                "tertulia_{name}=; HttpOnly; SameSite=Strict; Path={path}; Max-Age=0"
+            ))
+        );
     }
 
     #[test]

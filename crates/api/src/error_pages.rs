@@ -30,6 +30,7 @@ pages! {
     "last_admin"
     "malformed_request"
     "method_not_allowed"
+    "model_without_price"
     "no_model"
     "not_authenticated"
     "not_found"

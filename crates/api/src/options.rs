@@ -34,7 +34,8 @@ pub struct Options {
     pub max_body: usize,
     /// Connections at once; more wait to be accepted.
     pub max_connections: usize,
-    /// Event streams at once for one account; more are answered with 429.
+    /// Answers that one account follows at once; more are answered with 429. Open pages and exports
+    /// are counted apart.
     pub max_streams_per_account: usize,
     /// Origins whose pages may call the API from a browser (CORS); none by
     /// default, `"*"` for all.

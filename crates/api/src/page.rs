@@ -174,7 +174,7 @@ fn kind(path: &str) -> &'static str {
 }
 
 /// Whether the client has this very content already (RFC 9110, 13.1.2).
-fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+pub(crate) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let known = headers
         .get_all(header::IF_NONE_MATCH)

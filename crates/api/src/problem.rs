@@ -154,7 +154,8 @@ fn retry_after(error: &Error) -> Option<u64> {
 /// client's input is told to the client alone: the sentence may quote it.
 pub(crate) fn log(error: &Error) {
     let (code, status) = (error.code().name, error.kind().http_status());
-    if error.kind().is_ours() {
+    // That the server stops is no fault, and is asked for again and again meanwhile.
+    if error.kind().is_ours() && !error.is(codes::SHUTTING_DOWN) {
         tracing::error!(code, status, cause = ?error, "request failed");
     } else {
         let cause = error.source().map(ToString::to_string);

@@ -5,7 +5,7 @@ use http::Method;
 /// A class of requests with one limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// Sends a prompt to a model.
+    /// Sends a prompt to a model, or makes as much work.
     Chat,
     /// Proves who somebody is; counted by address.
     SignIn,
@@ -35,6 +35,8 @@ impl Class {
             Method::POST if CHAT.contains(&route) => Self::Chat,
             // An edit sends the changed prompt.
             Method::PATCH if route == "/sessions/{id}/messages/{mid}" => Self::Chat,
+            // All of its words are indexed again.
+            Method::POST if route == "/sessions/{id}/restore" => Self::Chat,
             Method::POST if SIGN_IN.contains(&route) => Self::SignIn,
             // It takes the password, too.
             Method::DELETE if route == "/auth/me" => Self::SignIn,
@@ -54,6 +56,7 @@ mod tests {
             (Method::GET, "/sessions/{id}/messages", Class::Reads),
             (Method::PATCH, "/sessions/{id}/messages/{mid}", Class::Chat),
             (Method::PATCH, "/sessions/{id}", Class::Reads),
+            (Method::POST, "/sessions/{id}/restore", Class::Chat),
             (Method::POST, "/auth/login", Class::SignIn),
             (Method::POST, "/auth/logout", Class::Reads),
             (Method::DELETE, "/auth/me", Class::SignIn),

@@ -4,6 +4,7 @@
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request};
+use http::StatusCode;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -14,7 +15,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-use crate::{Options, envelope::SentPath, paths, progress::Progress, seen::Peer};
+use crate::{Options, envelope::SentPath, leftover, paths, progress::Progress, seen::Peer};
 
 /// After the drain, answers are interrupted; for so long they may tell it.
 const LAST_WORDS: Duration = Duration::from_secs(4);
@@ -57,9 +58,6 @@ impl Connections {
             let Some((stream, peer, place)) = self.next(&listener, &places).await else {
                 return;
             };
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY");
-            }
             self.tracker
                 .spawn(self.clone().connection(stream, Some(peer), Some(place)));
         }
@@ -93,7 +91,13 @@ impl Connections {
             let place = places.clone().acquire_owned().await.ok()?;
             loop {
                 match listener.accept().await {
-                    Ok((stream, peer)) => return Some((stream, peer, place)),
+                    Ok((stream, peer)) => {
+                        // A token of an answer is sent at once, not with the next one.
+                        if let Err(error) = stream.set_nodelay(true) {
+                            tracing::debug!(%error, "TCP_NODELAY");
+                        }
+                        return Some((stream, peer, place));
+                    }
                     Err(error) => pause_after(&error).await,
                 }
             }
@@ -117,8 +121,18 @@ impl Connections {
         let router = self.router;
         let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
             let mut router = router.clone();
-            let request = arrive(request.map(axum::body::Body::new), peer);
-            async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|e| match e {})) }
+            let (request, left) = leftover::keep(request);
+            let request = arrive(request, peer);
+            async move {
+                let response = router.call(request).await.unwrap_or_else(|e| match e {});
+                // Who was too slow with the body is not waited for once more.
+                if let Some(left) = left
+                    && response.status() != StatusCode::REQUEST_TIMEOUT
+                {
+                    left.take().await;
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder
@@ -164,4 +178,23 @@ async fn pause_after(error: &io::Error) {
     }
     tracing::error!(%error, "cannot accept connections");
     tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one writes is on its way at once: with Nagle's algorithm a token could wait for the
+    /// acknowledgement of the one before it.
+    #[tokio::test]
+    async fn connections_do_not_wait_for_more_to_send() {
+        let (options, shutdown) = (Options::default(), CancellationToken::new());
+        let connections = Connections::new(Router::new(), &options, shutdown, TaskTracker::new());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let _client = TcpStream::connect(address).await.unwrap();
+        let places = Arc::new(Semaphore::new(1));
+        let (stream, ..) = connections.next(&listener, &places).await.unwrap();
+        assert!(stream.nodelay().unwrap());
+    }
 }

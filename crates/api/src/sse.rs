@@ -2,9 +2,7 @@
 //! is copied; a comment is sent after silence, never before the first event.
 
 use std::{
-    collections::HashMap,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -17,50 +15,13 @@ use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use http::{HeaderName, HeaderValue, header};
 use http_body::Frame;
-use kernel::{AccountId, Error, codes};
+use kernel::codes;
 use runs::RunEvents;
 use tokio::time::{Instant, Sleep};
 
+use crate::places::Place;
+
 const COMMENT: Bytes = Bytes::from_static(b": \n\n");
-
-/// The streams each account has open.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct OpenStreams(Arc<Mutex<HashMap<AccountId, usize>>>);
-
-/// One open stream's place; free again when dropped.
-#[derive(Debug)]
-pub(crate) struct Place(OpenStreams, AccountId);
-
-impl OpenStreams {
-    /// Takes a place for one more stream.
-    pub(crate) fn open(&self, account: AccountId, limit: usize) -> kernel::Result<Place> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(account).or_default();
-        if *count >= limit {
-            return Err(Error::new(
-                codes::RATE_LIMITED,
-                format!("You have {limit} streams open already; close one of them first."),
-            )
-            .retry_after(Duration::from_secs(1)));
-        }
-        *count += 1;
-        metrics::gauge!("http_streams_open").increment(1.0);
-        Ok(Place(self.clone(), account))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.1);
-            }
-        }
-        metrics::gauge!("http_streams_open").decrement(1.0);
-    }
-}
 
 /// The frames of a run's log, until its last event.
 pub(crate) fn frames(events: RunEvents) -> impl Stream<Item = Bytes> + Send {
@@ -159,14 +120,15 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::places::{Places, Use};
 
-    fn account() -> AccountId {
-        AccountId::from_uuid(uuid::Uuid::from_u128(1))
+    fn place() -> Place {
+        let account = kernel::AccountId::from_uuid(uuid::Uuid::from_u128(1));
+        Places::default().take(account, Use::Answer, 1).unwrap()
     }
 
     #[tokio::test(start_paused = true)]
     async fn comments_fill_silence_but_never_come_first() {
-        let place = OpenStreams::default().open(account(), 1).unwrap();
         let waits = stream::iter([40u64, 0, 40])
             .enumerate()
             .then(|(n, wait)| async move {
@@ -177,7 +139,7 @@ mod tests {
             waits,
             Duration::from_secs(15),
             std::future::pending(),
-            place,
+            place(),
         );
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
         assert_eq!(answer.headers()["x-accel-buffering"], "no");
@@ -189,9 +151,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_ends_when_its_caller_is_over() {
-        let place = OpenStreams::default().open(account(), 1).unwrap();
         let over = tokio::time::sleep(Duration::from_secs(5));
-        let answer = answer(stream::pending(), Duration::from_secs(15), over, place);
+        let answer = answer(stream::pending(), Duration::from_secs(15), over, place());
         assert!(
             answer
                 .into_body()
@@ -201,18 +162,5 @@ mod tests {
                 .to_bytes()
                 .is_empty()
         );
-    }
-
-    #[test]
-    fn places_are_counted_by_account_and_come_back() {
-        let open = OpenStreams::default();
-        let other = AccountId::from_uuid(uuid::Uuid::from_u128(2));
-        let first = open.open(account(), 2).unwrap();
-        let _second = open.open(account(), 2).unwrap();
-        assert!(open.open(account(), 2).unwrap_err().is(codes::RATE_LIMITED));
-        let _other = open.open(other, 2).unwrap();
-        drop(first);
-        let _third = open.open(account(), 2).unwrap();
-        assert_eq!(open.0.lock().unwrap().len(), 2);
     }
 }

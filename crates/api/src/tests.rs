@@ -17,6 +17,7 @@ use crate::{App, Options, Parts, routes, serve};
 struct House {
     router: axum::Router,
     app: App,
+    shutdown: CancellationToken,
     _directory: tempfile::TempDir,
 }
 
@@ -94,10 +95,12 @@ async fn house(change: impl FnOnce(&mut Options)) -> House {
     };
     let mut options = Options::default();
     change(&mut options);
-    let app = App::new(parts, options, CancellationToken::new());
+    let shutdown = CancellationToken::new();
+    let app = App::new(parts, options, shutdown.clone());
     House {
         router: routes::router(&app),
         app,
+        shutdown,
         _directory: directory,
     }
 }
@@ -175,6 +178,34 @@ async fn everything_unknown_is_a_problem() {
     let page = answered.body["type"].as_str().unwrap();
     assert_eq!(house.send(get(page)).await.status, 200);
     assert_eq!(house.send(get("/docs/errors/%FF")).await.status, 404);
+}
+
+#[tokio::test]
+async fn who_is_not_ready_says_why_and_when_to_ask_again() {
+    let house = house(|_| {}).await;
+    let ready = house.send(get("/ready")).await;
+    assert_eq!(
+        (ready.status, &ready.body),
+        (StatusCode::OK, &json!("ready"))
+    );
+    house.app.store().clone().close().await;
+    let down = house.send(get("/ready")).await;
+    house.shutdown.cancel();
+    let stopping = house.send(get("/api/ready")).await;
+    for (answered, code) in [(down, "database_unavailable"), (stopping, "shutting_down")] {
+        assert_eq!(
+            (answered.status.as_u16(), &answered.body["code"]),
+            (503, &json!(code))
+        );
+        assert_eq!(answered.headers["content-type"], "application/problem+json");
+        assert_eq!(answered.headers["retry-after"], "1");
+    }
+    let health = house.send(get("/health")).await;
+    assert_eq!(
+        (health.status.as_u16(), &health.body["status"]),
+        (503, &json!("unavailable"))
+    );
+    assert_eq!(health.headers["retry-after"], "1");
 }
 
 #[tokio::test]
@@ -324,7 +355,7 @@ async fn ids_that_are_none_and_bodies_that_are_none() {
         (
             "application/json",
             b"{\"target_user_id\": \"x\", \"amount\": 1e400}",
-            400,
+            422,
         ),
         (
             "application/json",

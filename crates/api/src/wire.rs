@@ -317,10 +317,11 @@ pub(crate) struct Device {
     current: bool,
 }
 
-/// One's devices.
-#[derive(ToSchema)]
-pub(crate) struct DeviceList {
-    data: Vec<Device>,
+page_of! {
+    /// A page of one's devices, the last used first.
+    DevicePage = Device;
+    /// A page of what the models cost.
+    PricePage = ModelPrice;
 }
 
 /// What a model costs.
@@ -337,12 +338,6 @@ pub(crate) struct ModelPrice {
     /// Since when.
     #[schema(format = DateTime)]
     valid_from: String,
-}
-
-/// What the models cost.
-#[derive(ToSchema)]
-pub(crate) struct PriceList {
-    data: Vec<ModelPrice>,
 }
 
 /// What a device or the page gets when it has signed in or refreshed.

@@ -24,10 +24,12 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     sql: include_str!("../migrations/20261121_0006_bus.sql"),
 }];
 
-/// How events are delivered.
+/// `[bus]`: how events travel and are delivered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
+    /// How events travel: `embedded:`, through the database. Whoever makes a [`Bus`] has checked it.
+    pub url: String,
     /// How often the outbox is looked at for what other nodes wrote.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub poll: Duration,
@@ -56,6 +58,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            url: "embedded:".to_owned(),
             poll: Duration::from_secs(1),
             batch: 100,
             attempts: 8,

@@ -13,6 +13,7 @@ use std::{
 
 use kernel::{Actor, Clock, Error, Ids, Page, Random, Role, Roles};
 use store::{Durability, Env, OutboxCursor, params, read_outbox};
+use testkit::PostgresDatabase;
 use tokio::sync::Semaphore;
 
 use super::*;
@@ -25,6 +26,7 @@ struct Place {
     ids: Ids,
     tenant: TenantId,
     _directory: tempfile::TempDir,
+    _database: Option<PostgresDatabase>,
 }
 
 async fn places() -> Vec<Place> {
@@ -39,27 +41,14 @@ async fn places() -> Vec<Place> {
 }
 
 async fn postgres() -> Option<Place> {
-    let url = std::env::var("TERTULIA_TEST_POSTGRES_URL").ok()?;
-    let (admin, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
-    let name = format!(
-        "bus_{}",
-        Ids::new(Clock::system(), Random::system())
-            .next::<()>()
-            .hex()
-    );
-    admin
-        .batch_execute(&format!("CREATE DATABASE {name}"))
-        .await
-        .unwrap();
-    let (base, _) = url.rsplit_once('/').unwrap();
+    let database = PostgresDatabase::if_here().await?;
     let options = store::Options::Postgres {
-        url: format!("{base}/{name}"),
+        url: database.url(),
         connections: 20,
     };
-    Some(open(&options, tempfile::tempdir().unwrap()).await)
+    let mut place = open(&options, tempfile::tempdir().unwrap()).await;
+    place._database = Some(database);
+    Some(place)
 }
 
 async fn open(options: &store::Options, directory: tempfile::TempDir) -> Place {
@@ -76,6 +65,7 @@ async fn open(options: &store::Options, directory: tempfile::TempDir) -> Place {
         tenant: ids.next(),
         ids,
         _directory: directory,
+        _database: None,
     }
 }
 

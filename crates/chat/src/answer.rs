@@ -1,7 +1,7 @@
 //! The work and the end of an answer. Credits are extended as it grows; at the
 //! end the message, the settlement, the claim and the log become true together.
 
-use accounting::Used;
+use accounting::{Settled, Used};
 use async_trait::async_trait;
 use conversations::{MessageRole, MessageStatus, NewMessage, Parent};
 use futures_util::StreamExt;
@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 
 use crate::{
     Chat, Work,
+    attempt::{Attempt, cut_short, routing},
     meter::{Covered, Meter},
 };
 
@@ -43,19 +44,19 @@ impl RunHandler for Answers {
         let Some(work) = self.0.take_prepared(run.record().id) else {
             return Outcome::failed(&Error::internal("an answer without its context"));
         };
-        let route = json!({"model": work.model.id});
+        let route = routing(&work.model.id);
         let (id, request_id) = (run.record().id, run.record().request);
         // What the orchestrator says of the call carries them too.
         let span = tracing::info_span!("answer", run = %id, %request_id);
-        let (mut outcome, attempt) = match self.stream(run, work).instrument(span).await {
-            Ok((outcome, attempt)) => (outcome, attempt),
-            Err((error, attempt)) => {
+        let (mut outcome, attempts) = match self.stream(run, work).instrument(span).await {
+            Ok(ended) => ended,
+            Err((error, attempts)) => {
                 tracing::warn!(run = %id, %request_id, ?error, "a model call failed");
-                (Outcome::failed(&error), attempt)
+                (Outcome::failed(&error), attempts)
             }
         };
         outcome.routing = Some(route);
-        outcome.attempts = Some(json!([attempt]));
+        outcome.attempts = Some(attempts);
         outcome
     }
 
@@ -66,15 +67,16 @@ impl RunHandler for Answers {
         if reason == EndReason::Interrupted {
             outcome.error = Some((&interrupted()).into());
         }
-        if let Ok(input) = run.input::<AnswerInput>()
-            && !text.is_empty()
-        {
-            let usage = TokenUsage {
-                prompt_tokens: input.prompt_tokens,
-                completion_tokens: self.count(&input.model, text).await,
-            };
-            outcome.usage = Some(json!(usage));
-            outcome.routing = Some(json!({"model": input.model}));
+        outcome.attempts = Some(cut_short(run.attempts.clone(), reason));
+        if let Ok(input) = run.input::<AnswerInput>() {
+            outcome.routing = Some(routing(&input.model));
+            if !text.is_empty() {
+                let usage = TokenUsage {
+                    prompt_tokens: input.prompt_tokens,
+                    completion_tokens: self.count(&input.model, text).await,
+                };
+                outcome.usage = Some(json!(usage));
+            }
         }
         outcome
     }
@@ -97,12 +99,7 @@ impl RunHandler for Answers {
         outcome: &Outcome,
     ) -> Result<Vec<NewEvent>> {
         let input: AnswerInput = run.input()?;
-        let usage: Option<TokenUsage> = outcome
-            .usage
-            .clone()
-            .map(serde_json::from_value)
-            .transpose()
-            .map_err(Error::internal)?;
+        let usage = usage_of(outcome)?;
         // An abandoned attempt is free; text that is kept is charged.
         let kept = keeps(outcome);
         let used = usage.filter(|_| kept).map(|usage| Used {
@@ -122,29 +119,46 @@ impl RunHandler for Answers {
             }
             false => None,
         };
+        let ended = (run, &input, outcome);
+        self.0.title_after(uow, ended, conversation.conversation());
         conversation.save(uow).await?;
-        let mut events = Vec::with_capacity(3);
-        let usage = outcome.usage.as_ref().filter(|_| kept);
-        if let Some(usage) = usage {
-            events.push(NewEvent::new("usage", usage.clone()));
-        }
-        if let Some(error) = &outcome.error {
-            let mut data = json!(error);
-            data["error"] = data["detail"].clone();
-            events.push(NewEvent::new("error", data));
-        }
-        let mut end = json!({
-            "end_reason": outcome.reason(),
-            "message": message,
-            "usage": usage,
-            "credits": {"charged": settled.charged, "balance": settled.balance},
-        });
-        if let Some(error) = &outcome.error {
-            end["error"] = json!(error);
-        }
-        events.push(NewEvent::new("end", end));
-        Ok(events)
+        let result = ("message", json!(message));
+        Ok(last_events(outcome, kept, &settled, result))
     }
+}
+
+/// The tokens that were used, if any were.
+pub(crate) fn usage_of(outcome: &Outcome) -> Result<Option<TokenUsage>> {
+    let usage = outcome.usage.clone().map(serde_json::from_value);
+    usage.transpose().map_err(Error::internal)
+}
+
+/// What ends the log: the usage where it is paid, the error if there is one, the end with its result.
+pub(crate) fn last_events(
+    outcome: &Outcome,
+    paid: bool,
+    settled: &Settled,
+    (name, result): (&str, Json),
+) -> Vec<NewEvent> {
+    let mut events = Vec::with_capacity(3);
+    let usage = outcome.usage.as_ref().filter(|_| paid);
+    if let Some(usage) = usage {
+        events.push(NewEvent::new("usage", usage.clone()));
+    }
+    let mut end = json!({
+        "end_reason": outcome.reason(),
+        "usage": usage,
+        "credits": {"charged": settled.charged, "balance": settled.balance},
+    });
+    end[name] = result;
+    if let Some(error) = &outcome.error {
+        end["error"] = json!(error);
+        let mut data = json!(error);
+        data["error"] = data["detail"].clone();
+        events.push(NewEvent::new("error", data));
+    }
+    events.push(NewEvent::new("end", end));
+    events
 }
 
 fn interrupted() -> Error {
@@ -167,6 +181,7 @@ fn keeps(outcome: &Outcome) -> bool {
     }
 }
 
+/// How it ended, and the attempts it took.
 type Streamed = Result<(Outcome, Json), (Error, Json)>;
 
 impl Answers {
@@ -177,14 +192,12 @@ impl Answers {
             hold,
         } = work;
         let clock = &self.0.0.store.env().clock;
-        let begun = clock.now();
-        let mut attempt = json!({"model": model.id});
-        let (route, mut stream) = match self.0.0.orchestrator.chat(&model, request).await {
-            Ok(opened) => opened,
+        let orchestrator = &self.0.0.orchestrator;
+        let mut attempt = Attempt::begins(run, &model, orchestrator.route(&model), clock.now());
+        let mut stream = match orchestrator.chat(&model, request).await {
+            Ok((_, stream)) => stream,
             Err(error) => return Err(failed(error, attempt)),
         };
-        attempt["provider"] = json!(route.provider);
-        attempt["deployment"] = json!(route.deployment);
         let whole = !model.grows();
         let mut meter = Meter {
             chat: &self.0,
@@ -200,11 +213,7 @@ impl Answers {
         while let Some(chunk) = stream.next().await {
             match chunk {
                 Ok(Chunk::Text(text)) => {
-                    if attempt.get("first_token_ms").is_none() {
-                        let waited = clock.now().duration_since(begun).as_millis();
-                        attempt["first_token_ms"] =
-                            json!(i64::try_from(waited).unwrap_or(i64::MAX));
-                    }
+                    attempt.speaks(clock.now());
                     match meter.covers(&text).await {
                         Covered::All => run.delta(&text).await,
                         Covered::Until(bytes, reason) => {
@@ -229,13 +238,12 @@ impl Answers {
         drop(stream);
         let Some(reason) = finish else {
             let error = Error::new(codes::PROVIDER_FAILED, "The model's answer broke off.");
-            return Err((error, attempt));
+            return Err((error, attempt.ends("cut")));
         };
-        attempt["outcome"] = json!("ok");
         let mut outcome = Outcome::ended(reason);
         let counted = meter.usage(usage).await;
         outcome.usage = Some(json!(counted));
-        Ok((outcome, attempt))
+        Ok((outcome, attempt.ends("ok")))
     }
 
     async fn count(&self, model: &str, text: &str) -> u64 {
@@ -267,7 +275,7 @@ fn answer(run: &RunRecord, input: &AnswerInput, outcome: &Outcome, credits: Cred
     }
 }
 
-fn failed(error: ProviderError, mut attempt: Json) -> (Error, Json) {
-    attempt["outcome"] = json!(error.kind.as_str());
-    (error.into(), attempt)
+fn failed(error: ProviderError, attempt: Attempt<'_>) -> (Error, Json) {
+    let attempts = attempt.ends(error.kind.as_str());
+    (error.into(), attempts)
 }

@@ -5,6 +5,8 @@ use conversations::{Message, MessageRole};
 use kernel::{Error, Result, codes};
 use orchestrator::{ChatMessage, Model, Orchestrator, Role};
 
+use crate::cost::room;
+
 /// Bytes of history that are read for each token of a model's window. Texts have three to five in a
 /// token; what has more is mostly space, and its oldest part is left out unread.
 const BYTES_PER_TOKEN: u64 = 16;
@@ -47,11 +49,10 @@ pub(crate) async fn compose(
             .collect();
         let prompt_tokens = orchestrator.count_prompt(model, &messages).await;
         if prompt_tokens <= budget {
-            let room = window.saturating_sub(prompt_tokens).max(1);
             return Ok(Composed {
                 messages,
                 prompt_tokens,
-                room,
+                room: room(model, prompt_tokens),
             });
         }
         if kept.len() <= 1 {

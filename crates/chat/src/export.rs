@@ -14,10 +14,13 @@ use serde_json::json;
 
 use crate::Chat;
 
-/// Conversations read at once.
+/// Conversations read at once, and messages; fewer when they are long.
 const CONVERSATIONS: u32 = 20;
-/// Messages read at once.
 const MESSAGES: u32 = 200;
+/// Assistants and saved prompts read at once; one has up to 32 KiB.
+const KEPT: u32 = 8;
+/// Entries of the ledger read at once.
+const ENTRIES: u32 = 100;
 
 /// What comes next.
 enum Next {
@@ -30,7 +33,8 @@ enum Next {
         left: std::vec::IntoIter<TakenOut>,
         of: ConversationId,
         after: Option<(i64, MessageId)>,
-        full: bool,
+        /// There are more conversations after those that are left.
+        more: bool,
     },
     Assistants(u32),
     Prompts(u32),
@@ -51,7 +55,8 @@ impl Chat {
     /// conversations with every message, assistants, saved prompts, ledger and usage.
     ///
     /// # Errors
-    /// `not_authenticated`; `database_unavailable`. What fails later ends the stream with the error.
+    /// `not_authenticated`; `database_unavailable`. What fails later ends the stream with the error,
+    /// like the end of the caller's session: what breaks off is no JSON.
     pub async fn export_account(
         &self,
         ctx: &Context,
@@ -77,6 +82,7 @@ impl Chat {
 
 impl Export {
     async fn piece(&mut self) -> Result<Option<Bytes>> {
+        self.security.recheck(&self.ctx).await?;
         let mut out = Vec::new();
         self.next = match std::mem::replace(&mut self.next, Next::Nothing) {
             Next::Account => self.account(&mut out).await?,
@@ -87,17 +93,16 @@ impl Export {
                 left,
                 of,
                 after,
-                full,
-            } => self.messages(&mut out, left, (of, after, full)).await?,
+                more,
+            } => self.messages(&mut out, left, (of, after, more)).await?,
             Next::Assistants(page) => {
                 let all = self
                     .chat
                     .0
                     .conversations
-                    .assistants(&self.ctx, of(page))
+                    .assistants(&self.ctx, of(page, KEPT))
                     .await?;
-                let more = list(&mut out, &all, page)?;
-                match more {
+                match list(&mut out, &all)? {
                     true => Next::Assistants(page + 1),
                     false => begin(&mut out, "prompts", Next::Prompts(1)),
                 }
@@ -107,9 +112,9 @@ impl Export {
                     .chat
                     .0
                     .conversations
-                    .saved_prompts(&self.ctx, of(page))
+                    .saved_prompts(&self.ctx, of(page, KEPT))
                     .await?;
-                match list(&mut out, &all, page)? {
+                match list(&mut out, &all)? {
                     true => Next::Prompts(page + 1),
                     false => begin(&mut out, "ledger", Next::Ledger(1, HashSet::new())),
                 }
@@ -153,10 +158,9 @@ impl Export {
         first: bool,
     ) -> Result<Next> {
         let conversations = &self.chat.0.conversations;
-        let some = conversations
+        let (some, more) = conversations
             .take_out(&self.ctx, after, CONVERSATIONS)
             .await?;
-        let full = some.len() == CONVERSATIONS as usize;
         let mut left = some.into_iter();
         match left.next() {
             Some(conversation) => {
@@ -167,7 +171,7 @@ impl Export {
                     left,
                     of,
                     after,
-                    full,
+                    more,
                 })
             }
             None => Ok(begin(out, "assistants", Next::Assistants(1))),
@@ -178,27 +182,27 @@ impl Export {
         &self,
         out: &mut Vec<u8>,
         mut left: std::vec::IntoIter<TakenOut>,
-        (of, after, full): (ConversationId, Option<(i64, MessageId)>, bool),
+        (of, after, more): (ConversationId, Option<(i64, MessageId)>, bool),
     ) -> Result<Next> {
         let conversations = &self.chat.0.conversations;
         let some = conversations.take_out_messages(&self.ctx, of, after, MESSAGES);
-        let some = some.await?;
+        let (some, unfinished) = some.await?;
         for (n, message) in some.iter().enumerate() {
             separate(out, after.is_none() && n == 0);
             write(out, message)?;
         }
-        if some.len() == MESSAGES as usize {
+        if unfinished {
             let after = some.last().map(|message| (message.depth, message.id));
             return Ok(Next::Messages {
                 left,
                 of,
                 after,
-                full,
+                more,
             });
         }
         out.extend_from_slice(b"]}");
         let Some(next) = left.next() else {
-            return Ok(match full {
+            return Ok(match more {
                 true => Next::Conversations {
                     after: Some(of),
                     first: false,
@@ -212,7 +216,7 @@ impl Export {
             left,
             of,
             after,
-            full,
+            more,
         })
     }
 
@@ -228,9 +232,9 @@ impl Export {
             .chat
             .0
             .accounting
-            .ledger(&self.ctx, None, of(page))
+            .ledger(&self.ctx, None, of(page, ENTRIES))
             .await?;
-        let last = entries.data.len() < PER_PAGE as usize;
+        let last = entries.data.len() < ENTRIES as usize;
         let fresh: Vec<_> = entries
             .data
             .into_iter()
@@ -248,10 +252,8 @@ impl Export {
     }
 }
 
-const PER_PAGE: u32 = 100;
-
-fn of(page: u32) -> Page {
-    Page::new(Some(page), Some(PER_PAGE))
+fn of(page: u32, per_page: u32) -> Page {
+    Page::new(Some(page), Some(per_page))
 }
 
 fn write(out: &mut Vec<u8>, value: &impl Serialize) -> Result<()> {
@@ -279,10 +281,10 @@ fn open(out: &mut Vec<u8>, conversation: &TakenOut, first: bool) -> Result<()> {
 }
 
 /// One page of a list; answers whether there are more.
-fn list<T: Serialize>(out: &mut Vec<u8>, all: &Paged<T>, page: u32) -> Result<bool> {
+fn list<T: Serialize>(out: &mut Vec<u8>, all: &Paged<T>) -> Result<bool> {
     for (n, row) in all.data.iter().enumerate() {
-        separate(out, page == 1 && n == 0);
+        separate(out, all.meta.page == 1 && n == 0);
         write(out, row)?;
     }
-    Ok(all.data.len() == PER_PAGE as usize)
+    Ok(i64::from(all.meta.page) < all.meta.pages)
 }

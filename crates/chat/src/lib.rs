@@ -4,7 +4,9 @@
 
 mod answer;
 mod assistants;
+mod attempt;
 mod compose;
+mod cost;
 mod erase;
 mod export;
 mod meter;
@@ -13,6 +15,7 @@ mod purge;
 mod send;
 mod sessions;
 mod shared;
+mod title;
 
 use std::{
     collections::HashMap,
@@ -27,6 +30,7 @@ use runs::Runs;
 use serde::{Deserialize, Serialize};
 use store::Store;
 
+pub use cost::{CheckAnswer, PromptSize};
 pub use send::{Aim, Prompt, Sampling, Sent};
 pub use sessions::NewSession;
 
@@ -35,7 +39,8 @@ pub use sessions::NewSession;
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// How a conversation gets its title: `heuristic` takes it from the first
-    /// prompt, without a model call.
+    /// prompt, without a model call; `model` asks the conversation's model for a
+    /// better one after the first answer, which the user pays like an answer.
     pub titles: Titles,
     /// Messages of a conversation that are looked at for a prompt's context, at most;
     /// fewer once they have 16 bytes for each token of the model's context window.
@@ -48,6 +53,8 @@ pub struct Options {
 pub enum Titles {
     /// From the first prompt.
     Heuristic,
+    /// From the conversation's model, once it has answered; from the first prompt until then.
+    Model,
 }
 
 impl Default for Options {
@@ -114,6 +121,8 @@ impl Chat {
         chat.0
             .runs
             .register(Arc::new(answer::Answers(chat.clone())));
+        let titles = title::TitleRuns(answer::Answers(chat.clone()));
+        chat.0.runs.register(Arc::new(titles));
         chat
     }
 

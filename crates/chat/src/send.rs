@@ -4,9 +4,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use accounting::{Hold, HoldOutcome, HoldRequest, Price, Waiter};
+use accounting::{Hold, HoldOutcome, HoldRequest, Waiter};
 use conversations::{Conversation, MessageRole, NewMessage, Parent, TitleSource, heuristic_title};
-use kernel::{Context, ConversationId, Credits, Error, MessageId, Result, RunId, WalletId, codes};
+use kernel::{Context, ConversationId, Error, MessageId, Result, RunId, WalletId, codes};
 use orchestrator::{ChatRequest, Model};
 use runs::{NewEvent, NewRun};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use crate::{
     Chat, Work,
     answer::{self, AnswerInput},
     compose::{Composed, compose, most_bytes},
+    cost::Terms,
     place::{Place, unsent},
 };
 
@@ -271,24 +272,19 @@ impl Chat {
 
     async fn hold_in(&self, uow: &mut Uow, plan: &Plan) -> Result<Hold> {
         let accounting = &self.0.accounting;
-        let price = accounting.price_in(uow, &plan.model.id).await?;
-        // Only administrators see a model without a price; it costs them nothing.
-        let price = price.unwrap_or_else(|| free(uow.now()));
-        let most = plan.model.max_output_tokens.map_or(u64::MAX, u64::from);
-        let room = plan.composed.room.min(most);
-        let max = plan
-            .request
-            .max_tokens
-            .map_or(room, |max| u64::from(max).min(room));
+        let price = self.price_of(uow, &plan.model).await?;
+        let wanted = plan.request.max_tokens.map(u64::from);
+        let prompt_tokens = plan.composed.prompt_tokens;
+        let terms = Terms::of(&plan.model, prompt_tokens, wanted);
         let request = HoldRequest {
             run: plan.run,
             account: plan.conversation.account_id,
             conversation: Some(plan.conversation.id),
             model: plan.model.id.clone(),
             price,
-            prompt_tokens: plan.composed.prompt_tokens,
-            max_tokens: Some(max),
-            extendable: plan.model.grows(),
+            prompt_tokens,
+            max_tokens: Some(terms.max_tokens),
+            extendable: terms.extendable,
         };
         match accounting.hold_in(uow, &request).await? {
             HoldOutcome::Held(hold) => Ok(hold),
@@ -315,7 +311,8 @@ impl Plan {
             input: json!(input),
             events: vec![NewEvent::new(
                 "start",
-                json!({"run_id": self.run, "message_id": self.answer_id}),
+                // The prompt is the answer's parent: another device sees where the answer hangs.
+                json!({"run_id": self.run, "message_id": self.answer_id, "prompt_id": self.prompt_id}),
             )],
         }
     }
@@ -330,17 +327,7 @@ impl Plan {
     }
 }
 
-fn free(now: kernel::Timestamp) -> Price {
-    let id = kernel::Id::from_uuid(uuid::Uuid::nil());
-    Price {
-        id,
-        input: Credits::ZERO,
-        output: Credits::ZERO,
-        effective_from: now,
-    }
-}
-
-fn short_of_credits() -> Error {
+pub(crate) fn short_of_credits() -> Error {
     Error::new(
         codes::INSUFFICIENT_CREDITS,
         "Insufficient credits: other answers hold what this one needs. Wait for them to end, or ask \

@@ -51,6 +51,9 @@ pub struct Serve {
     /// What this process does; split roles need PostgreSQL
     #[arg(long, value_delimiter = ',', value_name = "ROLE,...")]
     pub roles: Option<Vec<String>>,
+    /// Print where local models are looked for with these settings, and stop
+    #[arg(long)]
+    pub print_models_dir: bool,
 }
 
 /// Options of `admin`.

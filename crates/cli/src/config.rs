@@ -4,6 +4,7 @@
 
 mod mistake;
 mod options;
+mod variables;
 
 #[cfg(test)]
 mod tests;
@@ -12,16 +13,18 @@ use std::path::PathBuf;
 
 use figment::{
     Figment,
-    providers::{Env, Format, Toml},
+    providers::{Env, Format, Serialized, Toml},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::args::Settings;
 
 pub use mistake::ConfigError;
-pub use options::{BusOptions, DatabaseOptions, LogFormat, LogOptions, StateOptions};
+pub use options::{DatabaseOptions, LogFormat, LogOptions, StateOptions};
+pub use variables::unread_variables;
 
-use mistake::sentence;
+use mistake::{not_toml, sentence};
+use variables::PREFIX;
 
 /// Everything an operator can set.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -40,7 +43,7 @@ pub struct Config {
     /// Where short-lived state lives.
     pub state: StateOptions,
     /// How events travel.
-    pub bus: BusOptions,
+    pub bus: bus::Options,
     /// Accounts and tokens.
     pub security: security::Options,
     /// Credits.
@@ -65,7 +68,9 @@ impl Config {
     /// # Errors
     /// One sentence that names the file or the key.
     pub fn load(settings: &Settings) -> Result<Self, ConfigError> {
-        let mut figment = Figment::new();
+        // A class of which one key is set keeps the default of the other; each has its own.
+        let limits = security::RateLimits::default();
+        let mut figment = Figment::from(Serialized::default("security.rate_limit", limits));
         if let Some(file) = &settings.config {
             let text = std::fs::read_to_string(file).map_err(|error| {
                 ConfigError(format!(
@@ -73,14 +78,8 @@ impl Config {
                     file.display()
                 ))
             })?;
-            text.parse::<toml::Table>().map_err(|error| {
-                let error = error.to_string();
-                ConfigError(format!(
-                    "{} is not TOML: {}",
-                    file.display(),
-                    error.trim_end()
-                ))
-            })?;
+            text.parse::<toml::Table>()
+                .map_err(|error| not_toml(file, &text, &error))?;
             figment = figment.merge(Toml::string(&text));
         }
         let mut config: Self = figment
@@ -95,6 +94,21 @@ impl Config {
         }
         config.check()?;
         Ok(config)
+    }
+
+    /// Everything else that a start would refuse, as far as it can be said without the machine: no
+    /// database and no port is touched. Answers the models, which are most of it.
+    ///
+    /// # Errors
+    /// One sentence that names the key.
+    pub fn verify(&self) -> anyhow::Result<orchestrator::Orchestrator> {
+        crate::logging::filter(&self.log)?;
+        let store = self.store_options()?;
+        store
+            .check()
+            .map_err(|error| anyhow::anyhow!("Configuration: {}", error.detail()))?;
+        let models = orchestrator::Orchestrator::new(&self.orchestrator(), &self.server.data_dir);
+        models.map_err(|error| anyhow::anyhow!("Configuration: {error}"))
     }
 
     /// Where the store lives.
@@ -175,7 +189,7 @@ fn masked_url(url: &str) -> String {
 }
 
 fn environment() -> Env {
-    Env::prefixed("TERTULIA__")
+    Env::prefixed(PREFIX)
         .map(|key| match key.as_str() {
             // The contract's name for it; `models` is a list in the file.
             name if name.eq_ignore_ascii_case("MODELS__DIR") => "LOCAL__MODELS_DIR".into(),

@@ -2,23 +2,34 @@
 
 use std::io::IsTerminal;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 use crate::config::{LogFormat, LogOptions};
 
-/// Starts logging for this process. `TERTULIA_LOG` and then `RUST_LOG` go
-/// before the configured filter.
+/// What is logged. `TERTULIA_LOG` and then `RUST_LOG` go before the configured filter.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub fn filter(options: &LogOptions) -> Result<EnvFilter> {
+    let set = ["TERTULIA_LOG", "RUST_LOG"].into_iter().find_map(|name| {
+        let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+        Some((name, text))
+    });
+    let (name, text) = set.unwrap_or_else(|| ("log.filter", options.filter.clone()));
+    EnvFilter::try_new(&text).map_err(|_| {
+        anyhow::anyhow!(
+            "Configuration: `{name}` is \"{text}\", but must be a filter like \"info\" or \"info,runs=debug\"."
+        )
+    })
+}
+
+/// Starts logging for this process.
 ///
 /// # Errors
 /// When the filter cannot be read.
 pub fn start(options: &LogOptions) -> Result<()> {
-    let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
-    let text = variable("TERTULIA_LOG").or_else(|| variable("RUST_LOG"));
-    let text = text.unwrap_or_else(|| options.filter.clone());
-    let filter = EnvFilter::try_new(&text).with_context(|| {
-        format!("Configuration: `log.filter` (or RUST_LOG) is `{text}`, which is no filter")
-    })?;
+    let filter = filter(options)?;
     let json = match options.format {
         LogFormat::Auto => !std::io::stderr().is_terminal(),
         LogFormat::Text => false,

@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::OnceLock, time::Duration};
 
 use anyhow::{Result, bail};
-use kernel::{Clock, Context, Ids, Random, TenantId};
+use kernel::{Clock, Context, ErrorKind, Ids, Random, TenantId};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use runs::Orphans;
 use store::{Migration, Store};
@@ -99,6 +99,7 @@ impl Server {
     /// # Errors
     /// With a sentence for the operator.
     pub async fn start_roles(config: Config, work: Work) -> Result<Running> {
+        let orchestrator = config.verify()?;
         let embedded = matches!(config.store_options()?, store::Options::Sqlite { .. });
         if embedded && work != Work::ALL {
             bail!("--roles: split roles need PostgreSQL (`database.url`)");
@@ -116,14 +117,14 @@ impl Server {
         let socket = data.join("admin.sock");
         let commands = listen_locally(&socket)?;
         let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
-        let (parts, first) = compose(&config, store, state).await?;
+        let (parts, first) = compose(&config, store, state, orchestrator).await?;
         let first_password = keep_password(&first, &data)?;
         let system = system(&parts.store);
         parts
             .accounting
             .sync_prices(&system, &prices(&parts))
             .await
-            .map_err(said)?;
+            .map_err(|error| said(error, &config))?;
         if work.worker {
             parts.runs.start(if embedded {
                 Orphans::All
@@ -132,7 +133,7 @@ impl Server {
             });
             let events = bus::Bus::new(
                 parts.store.clone(),
-                config.bus.delivery.clone(),
+                config.bus.clone(),
                 tracker.clone(),
                 shutdown.clone(),
             );
@@ -256,7 +257,7 @@ async fn open(config: &Config) -> Result<(Store, state::State)> {
     };
     let store = Store::open(&config.store_options()?, env, MIGRATIONS)
         .await
-        .map_err(said)?;
+        .map_err(|error| said(error, config))?;
     Ok((store, state::State::memory(clock)))
 }
 
@@ -264,6 +265,7 @@ async fn compose(
     config: &Config,
     store: Store,
     state: state::State,
+    orchestrator: orchestrator::Orchestrator,
 ) -> Result<(api::Parts, security::Bootstrap)> {
     let security = security::Security::open(
         store.clone(),
@@ -271,22 +273,21 @@ async fn compose(
         Random::system(),
         config.security.clone(),
     );
-    let security = security.await.map_err(said)?;
+    let security = security.await.map_err(|error| said(error, config))?;
     let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
     let email = variable("TERTULIA_ADMIN_EMAIL");
     let password = variable("TERTULIA_ADMIN_PASSWORD").map(security::Secret::new);
     let first = security
         .bootstrap(&system(&store), email, password)
         .await
-        .map_err(|error| {
-            said(error).context("TERTULIA_ADMIN_EMAIL or TERTULIA_ADMIN_PASSWORD cannot be used")
+        .map_err(|error| match error.kind() {
+            ErrorKind::Invalid | ErrorKind::Conflict => said(error, config)
+                .context("TERTULIA_ADMIN_EMAIL or TERTULIA_ADMIN_PASSWORD cannot be used"),
+            _ => said(error, config),
         })?;
     let accounting =
         accounting::Accounting::new(store.clone(), state.clone(), config.accounting.clone());
     let runs = runs::Runs::new(store.clone(), state.clone(), config.runs.clone());
-    let orchestrator =
-        orchestrator::Orchestrator::new(&config.orchestrator(), &config.server.data_dir)
-            .map_err(|error| anyhow::anyhow!("Configuration: {error}"))?;
     let conversations = conversations::Conversations::new(
         store.clone(),
         state.clone(),
@@ -316,9 +317,19 @@ async fn compose(
     Ok((parts, first))
 }
 
-/// An error of a part as its sentence; the cause follows for the log.
-fn said(error: kernel::Error) -> anyhow::Error {
+/// An error of a part as its sentence, with its cause. Clients never learn where a file is; whoever
+/// starts the program does.
+fn said(error: kernel::Error, config: &Config) -> anyhow::Error {
     tracing::debug!(?error, "start");
+    if store::db_class(&error) == Some(store::DbClass::Damaged)
+        && let Ok(store::Options::Sqlite { directory, .. }) = config.store_options()
+    {
+        return anyhow::anyhow!(
+            "The database file {} is damaged, or is no database: restore it from a backup, or move it away (with \
+             its -wal and -shm, if they are there) to begin with an empty one.",
+            directory.join(store::SQLITE_FILE).display()
+        );
+    }
     let detail = error.detail().to_owned();
     match std::error::Error::source(&error) {
         Some(cause) => anyhow::anyhow!("{detail} ({cause})"),

@@ -14,6 +14,8 @@ const SWEEP_CREDITS: Duration = Duration::from_secs(30);
 
 /// How often deleted conversations are purged at most.
 const SWEEP_CONVERSATIONS: Duration = Duration::from_secs(1);
+/// How often restored conversations are looked for that cannot be searched yet.
+const SWEEP_RESTORED: Duration = Duration::from_secs(2);
 
 /// Repeats a task until the shutdown.
 fn every<F>(
@@ -55,6 +57,18 @@ pub(crate) fn keep_swept(parts: &api::Parts, tracker: &TaskTracker, shutdown: &C
         async move {
             if let Err(error) = parts.chat.purge(&system(&parts.store)).await {
                 tracing::warn!(?error, "deleted conversations could not be purged");
+            }
+        }
+    });
+    let (restored, ending) = (parts.clone(), shutdown.clone());
+    every(SWEEP_RESTORED, tracker, shutdown, move || {
+        let (parts, ending) = (restored.clone(), ending.clone());
+        async move {
+            let system = system(&parts.store);
+            // A large one takes a while, and goes on after the next start.
+            let indexed = ending.run_until_cancelled(parts.conversations.index_restored(&system));
+            if let Some(Err(error)) = indexed.await {
+                tracing::warn!(?error, "restored conversations could not be indexed");
             }
         }
     });

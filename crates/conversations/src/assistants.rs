@@ -105,7 +105,7 @@ impl NewAssistant {
         let description = self.description.as_deref().map(str::trim);
         let description = description.filter(|text| !text.is_empty());
         Ok(Self {
-            name: kept::line("name", &self.name, NAME)?,
+            name: kept::name("name", &self.name, NAME)?,
             description: description
                 .map(|text| kept::line("description", text, DESCRIPTION))
                 .transpose()?,

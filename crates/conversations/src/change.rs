@@ -6,7 +6,7 @@ use store::{Durability, Uow, params};
 
 use crate::{
     Conversation, Conversations, Create, Deleted, Patch, Status, TitleSource, absent, live, search,
-    tree,
+    share, tree, validate,
 };
 
 impl Conversations {
@@ -35,20 +35,17 @@ impl Conversations {
         self.validate_create(input)?;
         let ctx = uow.context()?;
         let now = uow.now();
-        let title = input
-            .title
-            .as_deref()
-            .map(str::trim)
-            .filter(|title| !title.is_empty());
+        let title = input.title.as_deref().map(validate::title);
+        let title = title.filter(|title| !title.is_empty());
         let conversation = Conversation {
             id: uow.id(),
             account_id: ctx.account()?,
-            title: title.unwrap_or_default().to_owned(),
             title_source: if title.is_some() {
                 TitleSource::Person
             } else {
                 TitleSource::None
             },
+            title: title.unwrap_or_default(),
             model_id: input.model_id.clone(),
             system_prompt: meant(input.system_prompt.as_deref()),
             status: Status::Active,
@@ -137,13 +134,13 @@ impl Conversations {
             ));
         }
         let mut after = before.clone();
-        if let Some(title) = patch.title.as_deref().map(str::trim) {
-            after.title = title.to_owned();
+        if let Some(title) = patch.title.as_deref().map(validate::title) {
             after.title_source = if title.is_empty() {
                 TitleSource::None
             } else {
                 TitleSource::Person
             };
+            after.title = title;
         }
         after.pinned = patch.pinned.unwrap_or(before.pinned);
         after.archived = patch.archived.unwrap_or(before.archived);
@@ -163,8 +160,8 @@ impl Conversations {
         Ok(after)
     }
 
-    /// Deletes one of the caller's conversations: from now on it is not found. It can be
-    /// restored until it is purged.
+    /// Deletes one of the caller's conversations: from now on it is not found, and not shared any
+    /// more. It can be restored until it is purged.
     ///
     /// # Errors
     /// `not_found` when it is absent, deleted or somebody else's.
@@ -194,6 +191,7 @@ impl Conversations {
         .await?;
         count(uow, &conversation, -1).await?;
         search::forget(uow, id).await?;
+        share::end(uow, id).await?;
         emit(uow, "conversation.deleted", &conversation).await?;
         live::tell_after(&self.state, uow, &conversation, "deleted")?;
         let message = "The conversation was deleted.".to_owned();

@@ -1,7 +1,7 @@
 //! What assistants and saved prompts have in common: how many of them an
 //! account keeps, and what their texts may be.
 
-use kernel::{Error, Result, codes};
+use kernel::{Error, Result, codes, text};
 use store::{Uow, params};
 
 use crate::validate::{no_nul, within};
@@ -79,6 +79,15 @@ pub(crate) fn line(field: &str, text: &str, most: usize) -> Result<String> {
     }
     within(field, text, most)?;
     Ok(text.to_owned())
+}
+
+/// A short text by which people know something; as [`line`], and all of it is seen.
+pub(crate) fn name(field: &str, name: &str, most: usize) -> Result<String> {
+    let name = line(field, name, most)?;
+    match text::has_unseen(&name) {
+        true => Err(Error::invalid(field, text::UNSEEN)),
+        false => Ok(name),
+    }
 }
 
 /// A long text.

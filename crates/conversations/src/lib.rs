@@ -10,6 +10,7 @@ mod kept;
 mod live;
 mod locked;
 mod messages;
+mod pieces;
 mod prompts;
 mod purge;
 mod restore;
@@ -51,6 +52,10 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "20261121_0007_conversations_kept",
         sql: include_str!("../migrations/20261121_0007_conversations_kept.sql"),
+    },
+    Migration {
+        name: "20261121_0009_conversations_restored",
+        sql: include_str!("../migrations/20261121_0009_conversations_restored.sql"),
     },
 ];
 

@@ -12,7 +12,7 @@ use crate::{
     change::{self, emit},
     live, search, tree,
     types::COLUMNS,
-    validate::no_nul,
+    validate::{self, no_nul},
 };
 
 /// A conversation that nobody else changes before the end of the unit of work.
@@ -103,10 +103,10 @@ impl Locked {
         }
     }
 
-    /// Names it, unless a person did. Answers whether the title was taken.
+    /// Names it, unless a person did or it was deleted. Answers whether the title was taken.
     pub fn name(&mut self, title: &str, source: TitleSource) -> bool {
-        let title = title.trim().replace('\0', "");
-        if self.now.title_source == TitleSource::Person || title.is_empty() {
+        let title = validate::title(title);
+        if self.deleted || self.now.title_source == TitleSource::Person || title.is_empty() {
             return false;
         }
         self.now.title = title.chars().take(self.title_chars).collect();

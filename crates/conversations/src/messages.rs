@@ -50,6 +50,27 @@ impl Conversations {
             })
             .await
     }
+
+    /// Whether no other answer of the conversation has come to a good end, on whatever branch.
+    ///
+    /// # Errors
+    /// `database_unavailable`.
+    pub async fn is_first_answer_in(
+        &self,
+        reads: &mut Reads,
+        conversation: ConversationId,
+        answer: MessageId,
+    ) -> Result<bool> {
+        let tenant = reads.tenant()?;
+        let row = reads
+            .query_opt(
+                "SELECT id FROM messages WHERE tenant_id = $1 AND conversation_id = $2
+                   AND role = 'assistant' AND end_reason IN ('stop', 'length') AND id <> $3 LIMIT 1",
+                params![tenant, conversation, answer],
+            )
+            .await?;
+        Ok(row.is_none())
+    }
 }
 
 async fn page(

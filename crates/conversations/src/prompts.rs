@@ -95,7 +95,7 @@ impl NewSavedPrompt {
         }
         kept::long("content", &self.content)?;
         Ok(Self {
-            title: kept::line("title", &self.title, TITLE)?,
+            title: kept::name("title", &self.title, TITLE)?,
             ..self
         })
     }

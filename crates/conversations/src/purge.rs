@@ -107,11 +107,6 @@ impl Conversations {
 /// Takes what names the conversation, and moves its deletion to the beginning of time: half
 /// purged, it is restored by nobody's clock and comes first when the purge goes on.
 async fn begin(uow: &mut Uow, tenant: TenantId, id: ConversationId) -> Result<()> {
-    uow.execute(
-        "DELETE FROM conversation_shares WHERE tenant_id = $1 AND conversation_id = $2",
-        params![tenant, id],
-    )
-    .await?;
     search::forget(uow, id).await?;
     uow.execute(
         "UPDATE conversations SET deleted_at = $3, title = '', system_prompt = NULL, head = NULL,
@@ -123,7 +118,7 @@ async fn begin(uow: &mut Uow, tenant: TenantId, id: ConversationId) -> Result<()
     Ok(())
 }
 
-fn only_system(ctx: &Context) -> Result<()> {
+pub(crate) fn only_system(ctx: &Context) -> Result<()> {
     if ctx.is_system() {
         return Ok(());
     }

@@ -1,16 +1,28 @@
-//! Undoing a deletion, as long as nothing of the conversation is purged.
+//! Undoing a deletion, as long as nothing of the conversation is purged. It is
+//! there again at once; its messages are made searchable piece by piece, so that
+//! nobody waits long behind a large one. A mark in its row tells how far that is.
+
+use std::collections::HashSet;
 
 use jiff::SignedDuration;
-use kernel::{Context, ConversationId, Error, MessageId, Result, Timestamp};
-use store::{Durability, Uow, params};
+use kernel::{Context, ConversationId, Error, MessageId, Result, TenantId, Timestamp};
+use store::{Durability, Reads, Uow, params};
 
-use crate::{Conversation, Conversations, absent, change, live, search, types};
+use crate::{
+    Conversation, Conversations, absent, change, live,
+    pieces::{Mark, Piece},
+    purge::only_system,
+    search, types,
+};
 
-/// Levels of the tree whose texts are read at once.
-const LEVELS: i64 = 200;
+/// Messages that one unit of work makes searchable at most.
+const PIECE: u32 = 200;
+/// Conversations that one look finds at most.
+const CONVERSATIONS: u32 = 50;
 
 impl Conversations {
-    /// Undoes the deletion of one of the caller's conversations: it is again as it was.
+    /// Undoes the deletion of one of the caller's conversations: it is again as it was, but shared
+    /// with nobody. Its last messages may take some moments more to be found by their words.
     ///
     /// # Errors
     /// `not_found` when it is absent, somebody else's, not deleted, or deleted longer ago than
@@ -52,10 +64,75 @@ impl Conversations {
         .await?;
         change::count(uow, &conversation, 1).await?;
         search::add(uow, &conversation, None, &conversation.title).await?;
-        find_messages_again(uow, &conversation).await?;
+        index(uow, &conversation, None, PIECE).await?;
         change::emit(uow, "conversation.restored", &conversation).await?;
         live::tell_after(&self.state, uow, &conversation, "created")?;
         Ok(conversation)
+    }
+
+    /// Makes what is left of restored conversations searchable, of each a piece in turn. For the
+    /// platform itself, again and again.
+    ///
+    /// # Errors
+    /// `forbidden` for anybody else; `database_unavailable`.
+    pub async fn index_restored(&self, system: &Context) -> Result<()> {
+        loop {
+            let (mut any, mut failed) = (false, Ok(()));
+            for (tenant, id) in self.unindexed(system).await? {
+                let indexed = self.index_piece(system, tenant, id, PIECE).await;
+                any |= indexed.is_ok();
+                failed = failed.and(indexed);
+            }
+            // What failed is found again, and alone is no progress.
+            if !any {
+                return failed;
+            }
+        }
+    }
+
+    /// Restored conversations that have messages which cannot be searched yet.
+    ///
+    /// # Errors
+    /// As [`Self::index_restored`].
+    pub async fn unindexed(&self, system: &Context) -> Result<Vec<(TenantId, ConversationId)>> {
+        only_system(system)?;
+        self.store
+            .read(system, (), |reads, ()| {
+                Box::pin(async move {
+                    let rows = reads
+                        .query(
+                            "SELECT tenant_id, id FROM conversations
+                             WHERE unindexed_depth IS NOT NULL AND deleted_at IS NULL
+                             ORDER BY id LIMIT $1",
+                            params![CONVERSATIONS],
+                        )
+                        .await?;
+                    rows.into_iter()
+                        .map(|mut row| Ok((row.get(0)?, row.get(1)?)))
+                        .collect()
+                })
+            })
+            .await
+    }
+
+    /// Makes at most so many more messages of a restored conversation searchable.
+    ///
+    /// # Errors
+    /// As [`Self::index_restored`].
+    pub async fn index_piece(
+        &self,
+        system: &Context,
+        tenant: TenantId,
+        id: ConversationId,
+        most: u32,
+    ) -> Result<()> {
+        only_system(system)?;
+        let ctx = Context::system("index", tenant, system.request());
+        self.store
+            .write(&ctx, Durability::Fast, (id, most), |uow, (id, most)| {
+                Box::pin(async move { go_on(uow, *id, *most).await })
+            })
+            .await
     }
 
     /// What was deleted at this moment or before is purged.
@@ -65,32 +142,67 @@ impl Conversations {
     }
 }
 
-/// Makes the messages of every branch searchable.
-async fn find_messages_again(uow: &mut Uow, conversation: &Conversation) -> Result<()> {
+/// The next piece. The conversation is locked first, so that none of its messages is added twice.
+async fn go_on(uow: &mut Uow, id: ConversationId, most: u32) -> Result<()> {
     let tenant = uow.tenant()?;
-    let mut row = uow
-        .query_one(
-            "SELECT CAST(COALESCE(MAX(depth), -1) AS bigint) FROM messages
-             WHERE tenant_id = $1 AND conversation_id = $2",
-            params![tenant, conversation.id],
+    let sql = format!(
+        "SELECT {}, unindexed_depth, unindexed_id FROM conversations
+         WHERE tenant_id = $1 AND id = $2 AND deleted_at IS NULL AND unindexed_depth IS NOT NULL
+         FOR UPDATE",
+        types::COLUMNS
+    );
+    // Deleted meanwhile, or another node was faster.
+    let Some(mut row) = uow.query_opt(&sql, params![tenant, id]).await? else {
+        return Ok(());
+    };
+    let after = (row.get(15)?, row.get(16)?);
+    let conversation = Conversation::from_row(row)?;
+    index(uow, &conversation, Some(after), most).await
+}
+
+/// Makes the messages after this one searchable, at most so many, and notes how far that is.
+async fn index(
+    uow: &mut Uow,
+    conversation: &Conversation,
+    after: Option<Mark>,
+    most: u32,
+) -> Result<()> {
+    let tenant = uow.tenant()?;
+    let piece = Piece::after(uow, conversation.id, after, most).await?;
+    let there = indexed_already(uow, conversation.id, &piece).await?;
+    for message in &piece.messages {
+        if !there.contains(&message.id) {
+            search::add(uow, conversation, Some(message.id), &message.content).await?;
+        }
+    }
+    let (depth, id) = piece.end().filter(|_| piece.more).unzip();
+    uow.execute(
+        "UPDATE conversations SET unindexed_depth = $3, unindexed_id = $4
+         WHERE tenant_id = $1 AND id = $2",
+        params![tenant, conversation.id, depth, id],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Those that were written after the conversation was restored.
+async fn indexed_already(
+    reads: &mut Reads,
+    conversation: ConversationId,
+    piece: &Piece,
+) -> Result<HashSet<MessageId>> {
+    let (Some(first), Some(last)) = (piece.messages.first(), piece.messages.last()) else {
+        return Ok(HashSet::new());
+    };
+    let tenant = reads.tenant()?;
+    let rows = reads
+        .query(
+            "SELECT t.message_id FROM messages m JOIN conversation_texts t
+               ON t.conversation_id = m.conversation_id AND t.message_id = m.id
+             WHERE m.tenant_id = $1 AND t.tenant_id = $1 AND m.conversation_id = $2
+               AND m.depth >= $3 AND m.depth <= $4",
+            params![tenant, conversation, first.depth, last.depth],
         )
         .await?;
-    let deepest: i64 = row.get(0)?;
-    let mut from = 0;
-    while from <= deepest {
-        let rows = uow
-            .query(
-                "SELECT id, content FROM messages
-                 WHERE tenant_id = $1 AND conversation_id = $2 AND depth >= $3 AND depth < $4
-                 ORDER BY depth, id",
-                params![tenant, conversation.id, from, from + LEVELS],
-            )
-            .await?;
-        for mut row in rows {
-            let (id, content): (MessageId, String) = (row.get(0)?, row.get(1)?);
-            search::add(uow, conversation, Some(id), &content).await?;
-        }
-        from += LEVELS;
-    }
-    Ok(())
+    rows.into_iter().map(|mut row| row.get(0)).collect()
 }

@@ -3,8 +3,12 @@
 //! the account, its credits or the model's instructions, and no other branch.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use kernel::{Context, ConversationId, Error, MessageId, Result, TenantId, Timestamp, codes};
+use kernel::{
+    AccountId, Context, ConversationId, Error, MessageId, Result, Role, TenantId, Timestamp, codes,
+    topics,
+};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::{Durability, Reads, Row, Uow, params};
 
 use crate::{Conversation, Conversations, MessageRole, tree};
@@ -29,8 +33,10 @@ pub struct SharedConversation {
     pub created_at: Timestamp,
     /// When its branch was shared up to its end here.
     pub shared_at: Timestamp,
-    /// What was said, in order.
+    /// What was said, in order: the last of it, or what is above the message that was asked for.
     pub messages: Vec<SharedMessage>,
+    /// There is more above; it is asked for with this message.
+    pub earlier: Option<MessageId>,
 }
 
 /// A message of a shared branch.
@@ -47,6 +53,9 @@ pub struct SharedMessage {
     /// The model that wrote it.
     pub model_id: Option<String>,
 }
+
+/// Texts of this many bytes end what is shown at once.
+const BYTES: i64 = 1024 * 1024;
 
 type Token = [u8; 32];
 
@@ -99,30 +108,43 @@ impl Conversations {
             .await
     }
 
-    /// Ends the sharing of one of the caller's conversations: its token is worth nothing any more.
+    /// Ends the sharing of one of the caller's conversations, or for an administrator of any of the
+    /// tenant: its token is worth nothing any more.
     ///
     /// # Errors
     /// `not_found` also when it is not shared.
     pub async fn unshare(&self, ctx: &Context, id: ConversationId) -> Result<()> {
         self.store
-            .write(
-                ctx,
-                Durability::Durable,
-                (self.clone(), id),
-                |uow, (this, id)| {
-                    Box::pin(async move {
-                        this.open_in(uow, *id).await?;
-                        let tenant = uow.tenant()?;
-                        let sql = "DELETE FROM conversation_shares
-                                   WHERE tenant_id = $1 AND conversation_id = $2";
-                        match uow.execute(sql, params![tenant, *id]).await? {
-                            0 => Err(absent()),
-                            _ => Ok(()),
-                        }
-                    })
-                },
-            )
+            .write(ctx, Durability::Durable, id, |uow, id| {
+                Box::pin(async move { revoke(uow, *id).await })
+            })
             .await
+    }
+
+    /// As [`Self::unshare`], for who knows the token only.
+    ///
+    /// # Errors
+    /// As [`Self::unshare`].
+    pub async fn revoke_share(&self, ctx: &Context, token: &str) -> Result<()> {
+        let token = parse(token)?;
+        let revoked = self
+            .store
+            .write(ctx, Durability::Durable, token, |uow, token| {
+                Box::pin(async move {
+                    let tenant = uow.tenant()?;
+                    let sql = "SELECT conversation_id FROM conversation_shares
+                               WHERE tenant_id = $1 AND token = $2";
+                    let row = uow.query_opt(sql, params![tenant, &token[..]]).await?;
+                    revoke(uow, row.ok_or_else(absent)?.get(0)?).await
+                })
+            });
+        // Somebody else's is as one that is not there.
+        revoked
+            .await
+            .map_err(|error| match error.is(codes::NOT_FOUND) {
+                true => absent(),
+                false => error,
+            })
     }
 
     /// The tenant in which a token is a share. The one thing that is looked up beyond the
@@ -143,15 +165,22 @@ impl Conversations {
             .await
     }
 
-    /// The shared branch of a token, within a read of its tenant, whoever asks.
+    /// The shared branch of a token, within a read of its tenant, whoever asks, and whose it is: at
+    /// most so many of its messages, the last ones or those above `before`.
     ///
     /// # Errors
-    /// `not_found`, also while the conversation is deleted.
-    pub async fn shared_in(&self, reads: &mut Reads, token: &str) -> Result<SharedConversation> {
+    /// `not_found`, also when `before` is no message of the branch.
+    pub async fn shared_in(
+        &self,
+        reads: &mut Reads,
+        token: &str,
+        before: Option<MessageId>,
+        most: i64,
+    ) -> Result<(AccountId, SharedConversation)> {
         let (token, tenant) = (parse(token)?, reads.tenant()?);
         let mut row = reads
             .query_opt(
-                "SELECT c.id, c.title, c.created_at, s.shared_at, s.head
+                "SELECT c.id, c.title, c.created_at, s.shared_at, s.head, c.account_id
                  FROM conversation_shares s JOIN conversations c ON c.id = s.conversation_id
                  WHERE s.tenant_id = $1 AND s.token = $2
                    AND c.tenant_id = $1 AND c.deleted_at IS NULL",
@@ -159,40 +188,85 @@ impl Conversations {
             )
             .await?
             .ok_or_else(absent)?;
-        let messages = match row.get::<Option<MessageId>>(4)? {
-            Some(head) => said(reads, row.get(0)?, head).await?,
-            None => Vec::new(),
+        let (id, head) = (row.get(0)?, row.get(4)?);
+        let leaf = match before {
+            None => head,
+            Some(before) => tree::above(reads, id, head, before).await?,
         };
-        Ok(SharedConversation {
+        let (messages, earlier) = match leaf {
+            Some(leaf) => said(reads, id, leaf, most).await?,
+            None => (Vec::new(), None),
+        };
+        let shared = SharedConversation {
             title: row.get(1)?,
             created_at: row.get(2)?,
             shared_at: row.get(3)?,
             messages,
-        })
+            earlier,
+        };
+        Ok((row.get(5)?, shared))
     }
 }
 
-/// The messages of a branch that persons and models wrote, oldest first.
+/// What persons and models wrote from this message up, oldest first, and from where it goes on.
 async fn said(
     reads: &mut Reads,
     conversation: ConversationId,
-    head: MessageId,
-) -> Result<Vec<SharedMessage>> {
-    let all = tree::Walk::pages(0, i64::from(u32::MAX));
-    let mut messages = tree::walk_up(reads, conversation, head, all).await?;
+    leaf: MessageId,
+    most: i64,
+) -> Result<(Vec<SharedMessage>, Option<MessageId>)> {
+    let walk = tree::Walk {
+        skip: 0,
+        limit: most,
+        most_bytes: BYTES,
+    };
+    let mut messages = tree::walk_up(reads, conversation, leaf, walk).await?;
+    let top = messages.last().filter(|top| top.parent_id.is_some());
+    let earlier = top.map(|top| top.id);
     messages.reverse();
     let shown = messages
         .into_iter()
-        .filter(|message| message.role != MessageRole::System);
-    Ok(shown
+        .filter(|message| message.role != MessageRole::System)
         .map(|message| SharedMessage {
             id: message.id,
             role: message.role,
             content: message.content,
             created_at: message.created_at,
             model_id: message.model_id,
-        })
-        .collect())
+        });
+    Ok((shown.collect(), earlier))
+}
+
+/// Ends the sharing for whoever may: the owner, and who administers the tenant.
+async fn revoke(uow: &mut Uow, id: ConversationId) -> Result<()> {
+    let ctx = uow.context()?;
+    let sql = "SELECT account_id FROM conversations
+               WHERE tenant_id = $1 AND id = $2 AND deleted_at IS NULL FOR UPDATE";
+    let row = uow.query_opt(sql, params![ctx.tenant(), id]).await?;
+    let owner: AccountId = row.ok_or_else(crate::absent)?.get(0)?;
+    let by = ctx.account()?;
+    if by != owner && ctx.require(&[Role::Admin, Role::Operator]).is_err() {
+        return Err(crate::absent());
+    }
+    if end(uow, id).await? == 0 {
+        // Only its owner learns that there is a conversation.
+        return Err(if by == owner {
+            absent()
+        } else {
+            crate::absent()
+        });
+    }
+    let payload = json!({ "conversation_id": id, "account_id": owner, "by": by });
+    let key = id.to_string();
+    uow.emit(topics::CONVERSATION, "conversation.unshared", &key, payload)
+        .await
+}
+
+/// Its token is worth nothing any more; answers how many it had.
+pub(crate) async fn end(uow: &mut Uow, id: ConversationId) -> Result<u64> {
+    let tenant = uow.tenant()?;
+    let sql = "DELETE FROM conversation_shares WHERE tenant_id = $1 AND conversation_id = $2";
+    uow.execute(sql, params![tenant, id]).await
 }
 
 fn absent() -> Error {

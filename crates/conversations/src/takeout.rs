@@ -6,7 +6,11 @@ use serde::Serialize;
 use store::{Reads, params};
 use uuid::Uuid;
 
-use crate::{Conversation, Conversations, Message, types};
+use crate::{
+    Conversation, Conversations, Message,
+    pieces::{self, Mark, Piece},
+    types,
+};
 
 /// A conversation as its owner takes it along.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,7 +23,8 @@ pub struct TakenOut {
 }
 
 impl Conversations {
-    /// The caller's conversations after this one, in the order in which they began.
+    /// Some of the caller's conversations after this one, in the order in which they began, and
+    /// whether there are more.
     ///
     /// # Errors
     /// `not_authenticated`, `database_unavailable`.
@@ -28,7 +33,7 @@ impl Conversations {
         ctx: &Context,
         after: Option<ConversationId>,
         most: u32,
-    ) -> Result<Vec<TakenOut>> {
+    ) -> Result<(Vec<TakenOut>, bool)> {
         ctx.account()?;
         let after = after.map_or(Uuid::nil(), ConversationId::uuid);
         self.store
@@ -38,7 +43,8 @@ impl Conversations {
             .await
     }
 
-    /// The messages of one of them after this one, of every branch, from the first prompt downward.
+    /// Some messages of one of them after this one, of every branch, from the first prompt downward,
+    /// and whether there are more. None of somebody else's, and none when it was purged meanwhile.
     ///
     /// # Errors
     /// `not_authenticated`, `database_unavailable`.
@@ -48,9 +54,7 @@ impl Conversations {
         id: ConversationId,
         after: Option<(i64, MessageId)>,
         most: u32,
-    ) -> Result<Vec<Message>> {
-        ctx.account()?;
-        let after = after.map_or((-1, Uuid::nil()), |(depth, id)| (depth, id.uuid()));
+    ) -> Result<(Vec<Message>, bool)> {
         self.store
             .read(ctx, (id, after, most), |reads, (id, after, most)| {
                 Box::pin(messages(reads, *id, *after, *most))
@@ -59,44 +63,51 @@ impl Conversations {
     }
 }
 
-async fn conversations(reads: &mut Reads, after: Uuid, most: u32) -> Result<Vec<TakenOut>> {
+async fn conversations(reads: &mut Reads, after: Uuid, most: u32) -> Result<(Vec<TakenOut>, bool)> {
     let ctx = reads.context()?;
+    let (tenant, account) = (ctx.tenant(), ctx.account()?);
+    let rows = reads
+        .query(
+            "SELECT CAST(COALESCE(octet_length(system_prompt), 0) AS bigint), id FROM conversations
+             WHERE tenant_id = $1 AND account_id = $2 AND id > $3 ORDER BY id LIMIT $4",
+            params![tenant, account, after, i64::from(most) + 1],
+        )
+        .await?;
+    let (Some(mut last), more) = pieces::last_within(rows, most)? else {
+        return Ok((Vec::new(), false));
+    };
     let sql = format!(
         "SELECT {}, deleted_at FROM conversations
-         WHERE tenant_id = $1 AND account_id = $2 AND id > $3 ORDER BY id LIMIT $4",
+         WHERE tenant_id = $1 AND account_id = $2 AND id > $3 AND id <= $4 ORDER BY id",
         types::COLUMNS
     );
+    let last: ConversationId = last.get(1)?;
     let rows = reads
-        .query(&sql, params![ctx.tenant(), ctx.account()?, after, most])
+        .query(&sql, params![tenant, account, after, last])
         .await?;
-    let last = types::COLUMNS.split(',').count();
-    rows.into_iter()
-        .map(|mut row| {
-            let deleted_at = row.get(last)?;
-            Ok(TakenOut {
-                conversation: Conversation::from_row(row)?,
-                deleted_at,
-            })
+    let column = types::COLUMNS.split(',').count();
+    let taken = rows.into_iter().map(|mut row| {
+        let deleted_at = row.get(column)?;
+        Ok(TakenOut {
+            conversation: Conversation::from_row(row)?,
+            deleted_at,
         })
-        .collect()
+    });
+    Ok((taken.collect::<Result<_>>()?, more))
 }
 
 async fn messages(
     reads: &mut Reads,
     id: ConversationId,
-    (depth, after): (i64, Uuid),
+    after: Option<Mark>,
     most: u32,
-) -> Result<Vec<Message>> {
+) -> Result<(Vec<Message>, bool)> {
     let ctx = reads.context()?;
-    let sql = format!(
-        "SELECT {} FROM messages m
-         JOIN conversations c ON c.id = m.conversation_id AND c.tenant_id = $1
-         WHERE m.tenant_id = $1 AND m.conversation_id = $2 AND c.account_id = $3
-           AND (m.depth, m.id) > ($4, $5)
-         ORDER BY m.depth, m.id LIMIT $6",
-        types::MESSAGE_COLUMNS
-    );
-    let params = params![ctx.tenant(), id, ctx.account()?, depth, after, most];
-    let rows = reads.query(&sql, params).await?;
-    rows.into_iter().map(Message::from_row).collect()
+    let sql = "SELECT id FROM conversations WHERE tenant_id = $1 AND id = $2 AND account_id = $3";
+    let params = params![ctx.tenant(), id, ctx.account()?];
+    if reads.query_opt(sql, params).await?.is_none() {
+        return Ok((Vec::new(), false));
+    }
+    let piece = Piece::after(reads, id, after, most).await?;
+    Ok((piece.messages, piece.more))
 }

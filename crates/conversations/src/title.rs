@@ -1,5 +1,7 @@
 //! A title from the first prompt, without asking a model.
 
+use kernel::text;
+
 /// Longest title, in characters.
 const LONGEST: usize = 60;
 
@@ -27,7 +29,7 @@ pub fn heuristic_title(prompt: &str) -> String {
     fallback
 }
 
-/// The line without marks of Markdown, control characters and doubled spaces.
+/// The line without marks of Markdown, characters that nobody sees and doubled spaces.
 fn cleaned(line: &str) -> String {
     let line = line.trim_start_matches(|c: char| {
         c.is_whitespace() || matches!(c, '#' | '>' | '*' | '-' | '+' | '|' | '=' | '_')
@@ -45,7 +47,7 @@ fn cleaned(line: &str) -> String {
         _ => line,
     };
     let mut out = String::new();
-    let mut chars = links(line)
+    let mut chars = text::without_unseen(&links(line))
         .chars()
         .collect::<Vec<_>>()
         .into_iter()
@@ -56,21 +58,13 @@ fn cleaned(line: &str) -> String {
             chars.next();
         } else if c == '`' || (c == '*' && !out.ends_with(' ') && !out.is_empty()) {
             // Code and emphasis marks; a lone star between spaces is multiplication.
-        } else if c.is_whitespace() || c.is_control() {
-            if !out.ends_with(' ') {
-                out.push(' ');
-            }
-        } else if !invisible(c) {
+        } else if !c.is_whitespace() {
             out.push(c);
+        } else if !out.ends_with(' ') {
+            out.push(' ');
         }
     }
     out.trim().to_owned()
-}
-
-/// Characters that only steer how text is shown, like a change of direction.
-fn invisible(c: char) -> bool {
-    matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// `[text](address)` and `![text](address)` become their text.

@@ -213,6 +213,33 @@ pub(crate) async fn walk_up(
     rows.into_iter().map(Message::from_row).collect()
 }
 
+/// What is above this message on the branch of a head; nothing above the first one.
+///
+/// # Errors
+/// `not_found` when it is on no branch, or on another one.
+pub(crate) async fn above(
+    reads: &mut Reads,
+    conversation: ConversationId,
+    head: Option<MessageId>,
+    message: MessageId,
+) -> Result<Option<MessageId>> {
+    let tenant = reads.tenant()?;
+    let depth = depth_of(reads, conversation, message).await?;
+    let row = reads
+        .query_opt(
+            "WITH RECURSIVE up (id, parent_id, depth) AS (
+               SELECT id, parent_id, depth FROM messages
+               WHERE tenant_id = $1 AND conversation_id = $2 AND id = $3
+               UNION ALL
+               SELECT p.id, p.parent_id, p.depth FROM up JOIN messages p ON p.id = up.parent_id
+               WHERE p.tenant_id = $1 AND up.depth > CAST($4 AS bigint))
+             SELECT parent_id FROM up WHERE id = $5",
+            params![tenant, conversation, head, depth, message],
+        )
+        .await?;
+    row.ok_or_else(|| Error::not_found("Message"))?.get(0)
+}
+
 /// The newest message at or below this one that nothing follows.
 pub(crate) async fn newest_leaf(
     reads: &mut Reads,

@@ -1,7 +1,7 @@
 //! What a person may write. PostgreSQL cannot store the character NUL in a
 //! text, so it is refused everywhere.
 
-use kernel::{Error, Result};
+use kernel::{Error, Result, text};
 
 use crate::{Conversations, Create, Patch};
 
@@ -52,6 +52,12 @@ impl Conversations {
             self.options.system_prompt_chars,
         )
     }
+}
+
+/// A title as it is kept: characters that nobody sees come along with what is pasted, and stand for
+/// nothing.
+pub(crate) fn title(text: &str) -> String {
+    text::without_unseen(text).trim().to_owned()
 }
 
 pub(crate) fn within(field: &str, text: &str, most: usize) -> Result<()> {

@@ -12,9 +12,13 @@ use std::time::Duration;
 
 use common::{Place, places};
 use conversations::{
-    Filter, MessageRole, NewMessage, Parent, Patch, Purging, Share, SharedConversation,
+    Conversations, Create, Filter, MessageRole, NewMessage, Parent, Patch, Purging, Share,
+    SharedConversation,
 };
-use kernel::{Actor, Context, ConversationId, Error, Page, Result, TenantId, codes};
+use kernel::{
+    Actor, Context, ConversationId, Error, MessageId, Page, Random, Result, Role, Roles, TenantId,
+    codes,
+};
 use store::{Durability, params};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -65,17 +69,27 @@ async fn step(place: &Place, tenant: TenantId, id: ConversationId, most: u32) ->
 }
 
 async fn shared(place: &Place, token: &str) -> Result<SharedConversation> {
+    part_of(place, token, None, 100).await
+}
+
+/// As whoever has the link sees it; whose it is stays with the platform.
+async fn part_of(
+    place: &Place,
+    token: &str,
+    before: Option<MessageId>,
+    most: i64,
+) -> Result<SharedConversation> {
     let tenant = place.ids.next();
     let nobody = Context::new(tenant, Actor::Anonymous, place.ids.next());
     let tenant = place.part.tenant_of_share(&nobody, token).await?;
     let reader = Context::new(tenant, Actor::Anonymous, place.ids.next());
-    let args = (place.part.clone(), token.to_owned());
-    place
+    let args = (place.part.clone(), token.to_owned(), before, most);
+    let shared = place
         .store
-        .read(&reader, args, |reads, (part, token)| {
-            Box::pin(async move { part.shared_in(reads, token).await })
-        })
-        .await
+        .read(&reader, args, |reads, (part, token, before, most)| {
+            Box::pin(async move { part.shared_in(reads, token, *before, *most).await })
+        });
+    Ok(shared.await?.1)
 }
 
 fn words(shared: &SharedConversation) -> Vec<&str> {
@@ -154,6 +168,147 @@ async fn restoring_twice_at_once_counts_once() {
         assert_eq!(won, 1, "{}", place.name);
         assert_eq!(listed(&place, &me, Filter::default()).await, (1, 1));
         assert_eq!(found(&place, &me, "once").await, 1);
+    }
+}
+
+/// A large conversation is there at once; the words of its messages follow, each of them once.
+#[tokio::test]
+async fn a_restored_conversation_is_indexed_piece_by_piece() {
+    for place in places().await {
+        let me = place.caller();
+        let (id, all) = place.long(&me, 450).await;
+        let side = Parent::Message(all[3]);
+        place.say_under(&me, id, side, "another branch").await;
+        let texts = rows(&place, "conversation_texts").await;
+        assert_eq!(texts, 452, "{}: the title, too", place.name);
+        let late = place.ids.next();
+        place.part.delete(&me, id).await.unwrap();
+        assert_eq!(rows(&place, "conversation_texts").await, 0);
+
+        place.part.restore(&me, id).await.unwrap();
+        let everywhere = system(&place, TenantId::from_uuid(Default::default()));
+        assert_eq!(rows(&place, "conversation_texts").await, 201);
+        assert_eq!(listed(&place, &me, Filter::default()).await, (1, 1));
+        assert_eq!(found(&place, &me, "long").await, 1);
+        assert_eq!(found(&place, &me, "message 198").await, 1);
+        assert_eq!(found(&place, &me, "message 449").await, 0);
+        assert!(place.part.unindexed(&me).await.is_err());
+        let left = place.part.unindexed(&everywhere).await.unwrap();
+        assert_eq!(left, [(me.tenant(), id)], "{}", place.name);
+
+        // It goes on meanwhile: below the first messages, at the end, and with an id from before.
+        let early = Parent::Message(all[0]);
+        place.say_under(&me, id, early, "an early aside").await;
+        let announced = NewMessage {
+            id: Some(late),
+            parent: Parent::Message(all[449]),
+            ..NewMessage::new(id, MessageRole::Assistant, "a late answer")
+        };
+        place.append(&me, announced).await.unwrap();
+        // Another process takes it up where this one was killed.
+        let other = Conversations::new(
+            place.store.clone(),
+            state::State::memory(place.clock.clone()),
+            Random::system(),
+            Default::default(),
+        );
+        let step = || other.index_piece(&everywhere, me.tenant(), id, 100);
+        step().await.unwrap();
+        assert_eq!(rows(&place, "conversation_texts").await, 303);
+        // Both nodes at once, and once too often.
+        let (one, two) = tokio::join!(step(), place.part.index_restored(&everywhere));
+        one.and(two).unwrap();
+        step().await.unwrap();
+        assert_eq!(rows(&place, "conversation_texts").await, texts + 2);
+        assert_eq!(found(&place, &me, "message 449").await, 1);
+        for word in ["aside", "late", "another"] {
+            assert_eq!(found(&place, &me, word).await, 1, "{word}");
+        }
+        let left = place.part.unindexed(&everywhere).await.unwrap();
+        assert_eq!(left, [], "{}", place.name);
+    }
+}
+
+/// What is deleted again is not indexed, and begins anew when it is restored again.
+#[tokio::test]
+async fn a_deletion_ends_the_indexing() {
+    for place in places().await {
+        let me = place.caller();
+        let (id, _) = place.long(&me, 210).await;
+        let everywhere = system(&place, TenantId::from_uuid(Default::default()));
+        for _ in 0..2 {
+            place.part.delete(&me, id).await.unwrap();
+            let left = place.part.unindexed(&everywhere).await.unwrap();
+            assert_eq!(left, [], "{}", place.name);
+            let piece = place.part.index_piece(&everywhere, me.tenant(), id, 100);
+            piece.await.unwrap();
+            assert_eq!(rows(&place, "conversation_texts").await, 0);
+            place.part.restore(&me, id).await.unwrap();
+            assert_eq!(rows(&place, "conversation_texts").await, 201);
+        }
+        place.part.index_restored(&everywhere).await.unwrap();
+        assert_eq!(rows(&place, "conversation_texts").await, 211);
+    }
+}
+
+/// Long texts make short pieces, of what is indexed and of what is taken along.
+#[tokio::test]
+async fn pieces_are_bounded_by_bytes() {
+    for place in places().await {
+        let me = place.caller();
+        let id = place.create(&me, Some("Large")).await.id;
+        let large = "whale ".repeat(17_500);
+        for _ in 0..7 {
+            place.say(&me, id, &large).await;
+        }
+        let (some, more) = place
+            .part
+            .take_out_messages(&me, id, None, 200)
+            .await
+            .unwrap();
+        assert_eq!((some.len(), more), (3, true), "{}", place.name);
+        let mut all = some;
+        while let Some(last) = all.last() {
+            let after = Some((last.depth, last.id));
+            let next = place.part.take_out_messages(&me, id, after, 200).await;
+            let (some, more) = next.unwrap();
+            assert!(more == (all.len() + some.len() < 7), "{}", place.name);
+            all.extend(some);
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(all.len(), 7);
+        let other = place.caller();
+        let theirs = place.part.take_out_messages(&other, id, None, 200);
+        assert_eq!(theirs.await.unwrap(), (Vec::new(), false));
+
+        place.part.delete(&me, id).await.unwrap();
+        place.part.restore(&me, id).await.unwrap();
+        assert_eq!(rows(&place, "conversation_texts").await, 1 + 3);
+        let everywhere = system(&place, TenantId::from_uuid(Default::default()));
+        place.part.index_restored(&everywhere).await.unwrap();
+        assert_eq!(rows(&place, "conversation_texts").await, 1 + 7);
+
+        let mut ids = vec![id];
+        for _ in 0..4 {
+            let new = Create {
+                model_id: "m".into(),
+                system_prompt: Some("🐋".repeat(32_768)),
+                ..Create::default()
+            };
+            ids.push(place.part.create(&me, new).await.unwrap().id);
+        }
+        let (mut told, mut after) = (Vec::new(), None);
+        for (count, left) in [(3, true), (2, false)] {
+            let (some, more) = place.part.take_out(&me, after, 20).await.unwrap();
+            assert_eq!((some.len(), more), (count, left), "{}", place.name);
+            told.extend(some.iter().map(|taken| taken.conversation.id));
+            after = told.last().copied();
+        }
+        assert_eq!(told, ids);
+        let (some, more) = place.part.take_out(&me, None, 1).await.unwrap();
+        assert_eq!((some.len(), more), (1, true));
     }
 }
 
@@ -320,10 +475,10 @@ async fn a_share_is_one_branch_up_to_its_head() {
         gone(shared(&place, &made.token).await);
         gone(place.part.share_of(&me, id).await);
         gone(place.part.share(&me, id, true).await);
+        // Deleted, it is shared no more, also when it is there again.
         place.part.restore(&me, id).await.unwrap();
-        assert_eq!(shared(&place, &made.token).await.unwrap(), again);
-        place.part.unshare(&me, id).await.unwrap();
         gone(shared(&place, &made.token).await);
+        gone(place.part.share_of(&me, id).await);
         let anew = share(&place, &me, id).await;
         assert_ne!(anew.token, made.token);
         gone(shared(&place, &made.token).await);
@@ -345,5 +500,109 @@ async fn sharing_at_once_gives_one_token() {
         let all = [a, b, c, d].map(Result::unwrap);
         assert_eq!(all.iter().filter(|(_, new)| *new).count(), 1);
         assert!(all.iter().all(|(share, _)| *share == all[0].0));
+    }
+}
+
+/// Walking up, one page after another, shows the branch and nothing beside it.
+#[tokio::test]
+async fn a_share_is_read_page_by_page() {
+    for place in places().await {
+        let me = place.caller();
+        let (id, all) = place.long(&me, 25).await;
+        let secret = "an instruction";
+        let hidden = place
+            .append(&me, NewMessage::new(id, MessageRole::System, secret))
+            .await
+            .unwrap();
+        let end = place.say(&me, id, "the end").await;
+        let token = share(&place, &me, id).await.token;
+        let later = place.say(&me, id, "not shared").await;
+        let side = Parent::Message(all[10]);
+        let aside = place.say_under(&me, id, side, "another branch").await;
+        let (_, others) = place.long(&me, 3).await;
+
+        let (mut seen, mut before, mut pages) = (Vec::new(), None, Vec::new());
+        loop {
+            let page = part_of(&place, &token, before, 10).await.unwrap();
+            assert_eq!(page.title, "long");
+            pages.push(page.messages.len());
+            let ids = page.messages.iter().map(|m| m.id);
+            seen.splice(0..0, ids.collect::<Vec<_>>());
+            before = page.earlier;
+            if before.is_none() {
+                break;
+            }
+        }
+        let mut whole = all.clone();
+        whole.push(end.id);
+        assert_eq!(seen, whole, "{}", place.name);
+        assert_eq!(pages, [9, 10, 7]);
+        // A page of nothing that is shown leads on.
+        let page = part_of(&place, &token, Some(end.id), 1).await.unwrap();
+        assert_eq!((words(&page), page.earlier), (vec![], Some(hidden.id)));
+        let page = part_of(&place, &token, Some(all[0]), 10).await.unwrap();
+        assert_eq!((words(&page), page.earlier), (vec![], None));
+        for beside in [later.id, aside.id, others[1], place.ids.next()] {
+            gone(part_of(&place, &token, Some(beside), 10).await);
+        }
+        gone(part_of(&place, &"A".repeat(43), Some(all[1]), 10).await);
+
+        let large = place.create(&me, None).await.id;
+        for _ in 0..6 {
+            place.say(&me, large, &"x".repeat(300 * 1024)).await;
+        }
+        let token = share(&place, &me, large).await.token;
+        let page = part_of(&place, &token, None, 100).await.unwrap();
+        assert_eq!(page.messages.len(), 4, "{}: a megabyte", place.name);
+        let page = part_of(&place, &token, page.earlier, 100).await.unwrap();
+        assert_eq!((page.messages.len(), page.earlier), (2, None));
+    }
+}
+
+/// A caller of that tenant with these roles.
+fn with_roles(place: &Place, tenant: TenantId, roles: &[Role]) -> Context {
+    let actor = Actor::Account {
+        id: place.ids.next(),
+        session: place.ids.next(),
+        roles: Roles::of(roles),
+    };
+    Context::new(tenant, actor, place.ids.next())
+}
+
+#[tokio::test]
+async fn the_owner_and_administrators_end_a_share() {
+    for place in places().await {
+        let me = place.caller();
+        let id = place.create(&me, Some("Trip")).await.id;
+        let strangers = [
+            place.caller_in(me.tenant()),
+            with_roles(&place, me.tenant(), &[Role::Supervisor]),
+            with_roles(&place, place.ids.next(), &[Role::Admin, Role::Operator]),
+        ];
+        let admin = with_roles(&place, me.tenant(), &[Role::Admin]);
+        for ender in [&admin, &me] {
+            let token = share(&place, &me, id).await.token;
+            for stranger in &strangers {
+                gone(place.part.revoke_share(stranger, &token).await);
+                gone(place.part.unshare(stranger, id).await);
+            }
+            let nobody = Context::new(me.tenant(), Actor::Anonymous, place.ids.next());
+            let refused = place.part.revoke_share(&nobody, &token).await.unwrap_err();
+            assert!(refused.is(codes::NOT_AUTHENTICATED), "{refused}");
+            shared(&place, &token).await.unwrap();
+            place.part.revoke_share(ender, &token).await.unwrap();
+            gone(shared(&place, &token).await);
+            gone(place.part.share_of(&me, id).await);
+            gone(place.part.revoke_share(ender, &token).await);
+
+            let token = share(&place, &me, id).await.token;
+            place.part.unshare(ender, id).await.unwrap();
+            gone(shared(&place, &token).await);
+            gone(place.part.unshare(ender, id).await);
+        }
+        // What an administrator may not: make one, or see whose it is.
+        share(&place, &me, id).await;
+        gone(place.part.share(&admin, id, false).await);
+        gone(place.part.share_of(&admin, id).await);
     }
 }

@@ -120,6 +120,8 @@ async fn what_an_assistant_may_be() {
             (assistant(" \n"), "name"),
             (assistant(&"ä".repeat(81)), "name"),
             (assistant("a\0b"), "name"),
+            (assistant("Support\u{200b}"), "name"),
+            (assistant("\u{202e}troppuS"), "name"),
             (
                 NewAssistant {
                     description: Some("ä".repeat(301)),

@@ -129,17 +129,12 @@ impl FromStr for Credits {
             None => (false, text),
         };
         let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (
-                mantissa,
-                exponent
-                    .parse::<i32>()
-                    .map_err(|_| CreditsError::NotANumber)?,
-            ),
+            Some((mantissa, text)) => (mantissa, exponent(text)?),
             None => (rest, 0),
         };
         let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let all_digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-        if whole.is_empty() || !all_digits(whole) || !all_digits(part) || text.len() > 64 {
+        if whole.is_empty() || !all_digits(whole) || !all_digits(part) {
             return Err(CreditsError::NotANumber);
         }
         if mantissa.ends_with('.') {
@@ -176,6 +171,17 @@ impl FromStr for Credits {
     }
 }
 
+/// The exponent of a JSON number. One beyond any sense stays beyond any sense: it is only compared, so
+/// that its size costs no time.
+fn exponent(text: &str) -> Result<i32, CreditsError> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(CreditsError::NotANumber);
+    }
+    let size = digits.parse().unwrap_or(i32::MAX);
+    Ok(if text.starts_with('-') { -size } else { size })
+}
+
 impl Serialize for Credits {
     /// A JSON number with at most six places (`1e-6` for the smallest).
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -190,7 +196,13 @@ impl Serialize for Credits {
 }
 
 impl<'de> Deserialize<'de> for Credits {
+    /// For the configuration and for what the platform itself has written: a number that is read as a
+    /// float first loses what is finer than its 15 digits. What clients send is read from its own text
+    /// ([`FromStr`]).
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        fn read<E: de::Error>(text: &str) -> Result<Credits, E> {
+            text.parse().map_err(E::custom)
+        }
         struct Visitor;
         impl de::Visitor<'_> for Visitor {
             type Value = Credits;
@@ -198,18 +210,15 @@ impl<'de> Deserialize<'de> for Credits {
                 f.write_str("an amount of credits with at most six decimal places")
             }
             fn visit_i64<E: de::Error>(self, value: i64) -> Result<Credits, E> {
-                self.visit_str(&value.to_string())
+                read(&value.to_string())
             }
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Credits, E> {
-                self.visit_str(&value.to_string())
+                read(&value.to_string())
             }
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<Credits, E> {
                 // The shortest decimal that reads back as this number is what
-                // the client wrote, up to 15 digits.
-                self.visit_str(&format!("{value}"))
-            }
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<Credits, E> {
-                value.parse().map_err(E::custom)
+                // was written, up to 15 digits.
+                read(&value.to_string())
             }
         }
         deserializer.deserialize_any(Visitor)
@@ -249,6 +258,42 @@ mod tests {
         );
     }
 
+    /// `1e2` is a JSON number like `100`.
+    #[test]
+    fn exponents_are_exact_and_their_size_costs_nothing() {
+        for (text, micros) in [
+            ("1e2", 100_000_000),
+            ("1E+2", 100_000_000),
+            ("1.5e-5", 15),
+            ("100e-8", 1),
+            ("0.0000000001e9", 100_000),
+            ("-2.5e1", -25_000_000),
+            ("0e999999999999999999999", 0),
+            ("0.000e-999999999999999999999", 0),
+        ] {
+            assert_eq!(
+                text.parse::<Credits>().map(Credits::micros),
+                Ok(micros),
+                "{text}"
+            );
+        }
+        let nines = "9".repeat(100_000);
+        let zeros = "0".repeat(100_000);
+        for (text, result) in [
+            (format!("1e{nines}"), Err(CreditsError::TooLarge)),
+            (format!("-1e{nines}"), Err(CreditsError::TooLarge)),
+            (format!("1e-{nines}"), Err(CreditsError::TooFine)),
+            ("1e2147483647".to_owned(), Err(CreditsError::TooLarge)),
+            ("1e-2147483648".to_owned(), Err(CreditsError::TooFine)),
+            (format!("1.{zeros}1"), Err(CreditsError::TooFine)),
+            (format!("{nines}.5"), Err(CreditsError::TooLarge)),
+            (format!("1.{zeros}"), Ok(Credits::whole(1))),
+            (format!("0.{zeros}1e100001"), Ok(Credits::whole(1))),
+        ] {
+            assert_eq!(text.parse::<Credits>(), result, "{} bytes", text.len());
+        }
+    }
+
     #[test]
     fn refuses_what_is_no_amount() {
         for (text, error) in [
@@ -264,6 +309,14 @@ mod tests {
             ("1000000000", CreditsError::TooLarge),
             ("1e300", CreditsError::TooLarge),
             ("99999999999999999999999", CreditsError::TooLarge),
+            // More places than a float has.
+            ("1.00000000000000001", CreditsError::TooFine),
+            ("0.10000000000000000555", CreditsError::TooFine),
+            ("1e", CreditsError::NotANumber),
+            ("1e+", CreditsError::NotANumber),
+            ("1e+-5", CreditsError::NotANumber),
+            ("1e1.5", CreditsError::NotANumber),
+            ("1e5e5", CreditsError::NotANumber),
         ] {
             assert_eq!(text.parse::<Credits>(), Err(error), "{text}");
         }
@@ -271,6 +324,7 @@ mod tests {
             "1e400",
             "18446744073709551616",
             "\"x\"",
+            "\"10\"",
             "true",
             "null",
             "[]",

@@ -1,10 +1,10 @@
 //! Durations of options as text, days (of 24 hours) included: `"30d"`, `"1h 30m"`.
 //! For `#[serde(with = "kernel::duration")]`.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use jiff::{Span, SpanRelativeTo};
-use serde::{Deserialize, Deserializer, Serializer, de};
+use serde::{Deserializer, Serializer, de};
 
 const DAY: u64 = 24 * 3600;
 
@@ -24,15 +24,21 @@ pub fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Err
 /// # Errors
 /// When it is no duration, or a negative one.
 pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(from)?;
-    let wrong = || {
-        de::Error::custom(format!(
-            "`{text}` is not a duration like \"15m\" or \"30d\""
-        ))
-    };
-    let span: Span = text.parse().map_err(|_| wrong())?;
-    let length = span
-        .to_duration(SpanRelativeTo::days_are_24_hours())
-        .map_err(|_| wrong())?;
-    Duration::try_from(length).map_err(|_| wrong())
+    struct Visitor;
+    impl de::Visitor<'_> for Visitor {
+        type Value = Duration;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a duration like \"15m\" or \"30d\"")
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
+            read(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+        }
+    }
+    from.deserialize_str(Visitor)
+}
+
+fn read(text: &str) -> Option<Duration> {
+    let span: Span = text.parse().ok()?;
+    let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    Duration::try_from(length).ok()
 }

@@ -137,6 +137,7 @@ pub mod codes {
         PAYLOAD_TOO_LARGE = "payload_too_large", TooLarge, "The request is too large";
         UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UnsupportedMedia, "Unsupported media type";
         VALIDATION_FAILED = "validation_failed", Invalid, "A value is not acceptable";
+        MODEL_WITHOUT_PRICE = "model_without_price", Invalid, "The model has no price";
         CONTEXT_TOO_LONG = "context_too_long", Invalid, "The prompt does not fit the model";
         IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", Invalid, "The idempotency key was used for another request";
         RATE_LIMITED = "rate_limited", RateLimited, "Too many requests";

@@ -12,6 +12,7 @@ pub mod fault;
 mod id;
 mod page;
 mod role;
+pub mod text;
 
 pub use clock::{Clock, Random};
 pub use context::{Actor, Context, Idempotency};

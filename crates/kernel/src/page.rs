@@ -79,6 +79,15 @@ impl<T> Paged<T> {
         }
     }
 
+    /// One page of a list that is whole in memory.
+    #[must_use]
+    pub fn of(all: Vec<T>, page: Page) -> Self {
+        let place = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
+        let total = i64::try_from(all.len()).unwrap_or(i64::MAX);
+        let rows = all.into_iter().skip(place(page.offset()));
+        Self::new(rows.take(place(page.limit())).collect(), page, total)
+    }
+
     /// The same page of other things.
     #[must_use]
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Paged<U> {
@@ -86,5 +95,29 @@ impl<T> Paged<T> {
             data: self.data.into_iter().map(convert).collect(),
             meta: self.meta,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_in_memory_has_pages_like_any_other() {
+        let page = |page, per_page| {
+            let page = Page::new(Some(page), Some(per_page));
+            let Paged { data, meta } = Paged::of((1..=5).collect(), page);
+            (data, meta.total, meta.pages)
+        };
+        assert_eq!(page(1, 2), (vec![1, 2], 5, 3));
+        assert_eq!(page(3, 2), (vec![5], 5, 3));
+        assert_eq!(page(4, 2), (vec![], 5, 3));
+        assert_eq!(page(1_000_000, 100), (vec![], 5, 1));
+        assert_eq!(page(1, 5), (vec![1, 2, 3, 4, 5], 5, 1));
+        let none = Paged::<u8>::of(Vec::new(), Page::default());
+        assert_eq!(
+            (none.data.len(), none.meta.total, none.meta.pages),
+            (0, 0, 0)
+        );
     }
 }

@@ -8,6 +8,7 @@ mod options;
 mod orchestrator;
 pub mod provider;
 mod sse;
+mod state;
 mod tokens;
 mod watch;
 
@@ -22,3 +23,4 @@ pub use provider::{
     ChatMessage, ChatRequest, ChatStream, Chunk, FinishReason, Provider, ProviderError,
     ProviderErrorKind, Role, TimeoutKind, TokenUsage,
 };
+pub use state::{ModelState, Trouble};

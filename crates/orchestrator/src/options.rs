@@ -1,7 +1,11 @@
 //! What an operator can say about models: `[local]`, `[[providers]]` and
 //! `[[models]]` of the configuration. Not here: what follows from it (`catalogue`).
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::fmt::serde::unsigned_duration::friendly::compact;
 use kernel::Credits;
@@ -59,6 +63,15 @@ impl Default for LocalOptions {
             prompt_cache_mib: 256,
             idle_unload: Duration::from_secs(600),
         }
+    }
+}
+
+impl LocalOptions {
+    /// The directory in which local models are looked for.
+    #[must_use]
+    pub fn directory(&self, data_dir: &Path) -> PathBuf {
+        let set = self.models_dir.clone();
+        set.unwrap_or_else(|| data_dir.join("models"))
     }
 }
 

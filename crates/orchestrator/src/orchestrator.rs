@@ -13,6 +13,7 @@ use crate::{
     openai::{OpenAi, endpoint},
     options::{ModelKind, Options, ProviderKind},
     provider::{ChatMessage, ChatRequest, ChatStream, Provider, ProviderError, ProviderErrorKind},
+    state::{ModelState, Trouble, Troubles},
     tokens,
     watch::{Watch, Watched, describe_metrics},
 };
@@ -26,6 +27,7 @@ pub struct Orchestrator {
 struct Inner {
     catalogue: Catalogue,
     providers: HashMap<String, Served>,
+    troubles: Arc<Troubles>,
 }
 
 /// A provider as it is asked: streamed, and whole where a deployment wants that.
@@ -41,6 +43,15 @@ pub struct Route {
     pub provider: String,
     /// The provider's name for the model.
     pub deployment: String,
+}
+
+impl From<&Deployment> for Route {
+    fn from(deployment: &Deployment) -> Self {
+        Self {
+            provider: deployment.provider.clone(),
+            deployment: deployment.model.clone(),
+        }
+    }
 }
 
 impl Orchestrator {
@@ -59,12 +70,7 @@ impl Orchestrator {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         describe_metrics();
-        let models_dir = options
-            .local
-            .models_dir
-            .clone()
-            .unwrap_or_else(|| data_dir.join("models"));
-        let catalogue = Catalogue::build(options, models_dir, env)?;
+        let catalogue = Catalogue::build(options, options.local.directory(data_dir), env)?;
         let mut providers = HashMap::new();
         for provider in &catalogue.providers {
             let served = match provider.kind {
@@ -94,6 +100,7 @@ impl Orchestrator {
             inner: Arc::new(Inner {
                 catalogue,
                 providers,
+                troubles: Arc::default(),
             }),
         })
     }
@@ -115,16 +122,24 @@ impl Orchestrator {
     /// # Errors
     /// 400 `invalid_model`; 503 `no_model` when there is none at all.
     pub fn model(&self, ctx: &Context, id: &str) -> Result<Arc<Model>> {
-        if self.inner.catalogue.models.is_empty() {
+        self.model_of_any_kind(ctx, id)
+            .and_then(|model| match model.kind {
+                ModelKind::Chat => Ok(model),
+                ModelKind::Embedding => Err(unknown()),
+            })
+    }
+
+    /// A model by its name, whatever it is for.
+    ///
+    /// # Errors
+    /// As [`Orchestrator::model`].
+    pub fn model_of_any_kind(&self, ctx: &Context, id: &str) -> Result<Arc<Model>> {
+        let models = &self.inner.catalogue.models;
+        if models.is_empty() {
             return Err(no_model());
         }
-        self.inner
-            .catalogue
-            .models
-            .get(id)
-            .filter(|model| model.kind == ModelKind::Chat && may_use(ctx, model))
-            .cloned()
-            .ok_or_else(|| Error::new(codes::INVALID_MODEL, "Invalid or unsupported model ID"))
+        let found = models.get(id).filter(|model| may_use(ctx, model));
+        found.cloned().ok_or_else(unknown)
     }
 
     /// The model for a caller who names none: the first chat model that they may use.
@@ -221,20 +236,44 @@ impl Orchestrator {
         if let Some(most) = model.max_output_tokens {
             request.max_tokens = request.max_tokens.map(|tokens| tokens.min(most));
         }
-        let mut watch = Watch::new(deployment);
+        let mut watch = Watch::new(deployment, Arc::clone(&self.inner.troubles));
         match provider.chat(&deployment.model, request).await {
-            Ok(inner) => {
-                let route = Route {
-                    provider: deployment.provider.clone(),
-                    deployment: deployment.model.clone(),
-                };
-                Ok((route, Watched { inner, watch }.boxed()))
-            }
+            Ok(inner) => Ok((deployment.into(), Watched { inner, watch }.boxed())),
             Err(error) => {
                 watch.failed(&error);
                 Err(error)
             }
         }
+    }
+
+    /// Where a call to the model goes first.
+    #[must_use]
+    pub fn route(&self, model: &Model) -> Option<Route> {
+        self.first(model).map(|(deployment, _)| deployment.into())
+    }
+
+    /// Whether the model can answer, as far as is known without asking it.
+    #[must_use]
+    pub fn state(&self, model: &Model) -> ModelState {
+        let Some((deployment, provider)) = self.first(model) else {
+            return ModelState::Unavailable(Trouble::UnknownModel);
+        };
+        let state = provider.state(&deployment.model);
+        match state {
+            // Nothing speaks against it but the calls that failed.
+            ModelState::Cold | ModelState::Available => self
+                .inner
+                .troubles
+                .of(deployment)
+                .map_or(state, ModelState::Unavailable),
+            ModelState::Ready | ModelState::Loading | ModelState::Unavailable(_) => state,
+        }
+    }
+
+    /// Where local models are looked for.
+    #[must_use]
+    pub fn models_dir(&self) -> &Path {
+        &self.inner.catalogue.models_dir
     }
 
     /// Makes a model ready, where that takes time (a local one is loaded).
@@ -283,6 +322,10 @@ fn may_use(ctx: &Context, model: &Model) -> bool {
         || ctx.is_system()
         || roles.has(AccountRole::Admin)
         || roles.has(AccountRole::Operator)
+}
+
+fn unknown() -> Error {
+    Error::new(codes::INVALID_MODEL, "Invalid or unsupported model ID")
 }
 
 fn no_model() -> Error {

@@ -9,6 +9,8 @@ use futures_util::stream::BoxStream;
 use kernel::codes;
 use serde::{Deserialize, Serialize};
 
+use crate::state::ModelState;
+
 /// Who says a message, in the words of the chat-completions format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -286,6 +288,9 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// [`ProviderErrorKind::Engine`] when it cannot be loaded.
     async fn warm(&self, model: &str) -> Result<(), ProviderError>;
+
+    /// Whether the model can answer, as far as the provider knows without asking anybody.
+    fn state(&self, model: &str) -> ModelState;
 
     /// Gives back the memory of what is not in use.
     async fn unload(&self);

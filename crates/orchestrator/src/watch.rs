@@ -1,8 +1,9 @@
 //! What every answer passes through: metrics of the calls (how many ended how, how soon they
-//! began), and the removal of what no text may have.
+//! began), what that says of the model's state, and the removal of what no text may have.
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -12,6 +13,7 @@ use futures_util::{Stream, StreamExt};
 use crate::{
     catalogue::Deployment,
     provider::{ChatStream, Chunk, ProviderError},
+    state::Troubles,
 };
 
 /// Tells the exporter what the figures mean.
@@ -29,18 +31,18 @@ pub(crate) fn describe_metrics() {
 
 /// Measures one call; whatever ends it, it counts once.
 pub(crate) struct Watch {
-    provider: String,
-    model: String,
+    deployment: Deployment,
+    troubles: Arc<Troubles>,
     begun: Instant,
     first_token: bool,
     outcome: &'static str,
 }
 
 impl Watch {
-    pub(crate) fn new(deployment: &Deployment) -> Self {
+    pub(crate) fn new(deployment: &Deployment, troubles: Arc<Troubles>) -> Self {
         Self {
-            provider: deployment.provider.clone(),
-            model: deployment.model.clone(),
+            deployment: deployment.clone(),
+            troubles,
             begun: Instant::now(),
             first_token: false,
             outcome: "dropped",
@@ -53,20 +55,27 @@ impl Watch {
                 self.first_token = true;
                 metrics::histogram!(
                     "provider_first_token_seconds",
-                    "provider" => self.provider.clone(),
-                    "model" => self.model.clone()
+                    "provider" => self.deployment.provider.clone(),
+                    "model" => self.deployment.model.clone()
                 )
                 .record(self.begun.elapsed());
             }
             Ok(Chunk::Text(_) | Chunk::Usage(_)) => {}
-            Ok(Chunk::Finish(_)) => self.outcome = "ok",
+            Ok(Chunk::Finish(_)) => {
+                self.outcome = "ok";
+                self.troubles.answered(&self.deployment);
+            }
             Err(error) => self.failed(error),
         }
     }
 
     pub(crate) fn failed(&mut self, error: &ProviderError) {
         self.outcome = error.kind.as_str();
-        tracing::warn!(provider = self.provider, model = self.model, %error, "a model provider failed");
+        self.troubles.failed(&self.deployment, error.kind);
+        let Deployment {
+            provider, model, ..
+        } = &self.deployment;
+        tracing::warn!(provider, model, %error, "a model provider failed");
     }
 }
 
@@ -74,8 +83,8 @@ impl Drop for Watch {
     fn drop(&mut self) {
         metrics::counter!(
             "provider_requests_total",
-            "provider" => std::mem::take(&mut self.provider),
-            "model" => std::mem::take(&mut self.model),
+            "provider" => std::mem::take(&mut self.deployment.provider),
+            "model" => std::mem::take(&mut self.deployment.model),
             "outcome" => self.outcome
         )
         .increment(1);
@@ -111,13 +120,12 @@ mod tests {
 
     #[tokio::test]
     async fn no_nul_comes_out_of_any_provider() {
-        let watch = Watch {
+        let deployment = Deployment {
             provider: "p".to_owned(),
             model: "m".to_owned(),
-            begun: Instant::now(),
-            first_token: false,
-            outcome: "dropped",
+            stream: true,
         };
+        let watch = Watch::new(&deployment, Arc::default());
         let chunks = ["\0", "a\0b", "c"].map(|text| Ok(Chunk::Text(text.to_owned())));
         let end = Ok(Chunk::Finish(FinishReason::Stop));
         let inner = futures_util::stream::iter(chunks.into_iter().chain([end])).boxed();

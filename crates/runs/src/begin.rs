@@ -82,7 +82,7 @@ impl Runs {
             ],
         )
         .await?;
-        ending::insert_segment(uow, &record, &events).await?;
+        ending::insert_segments(uow, &record, &events).await?;
         Ok(Created { record, events })
     }
 

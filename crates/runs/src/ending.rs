@@ -113,7 +113,7 @@ impl Outage {
     }
 }
 
-/// Joins the segments of an ended run; ids and events stay as they are.
+/// Joins the small segments of an ended run; ids and events stay as they are.
 async fn compact(runs: &Runs, record: &RunRecord) -> Result<()> {
     runs.store()
         .write(
@@ -129,7 +129,7 @@ async fn compact(runs: &Runs, record: &RunRecord) -> Result<()> {
                     )
                     .await?;
                     for epoch in events.chunk_by(|a, b| a.cursor.epoch == b.cursor.epoch) {
-                        insert_segment(uow, record, epoch).await?;
+                        insert_segments(uow, record, epoch).await?;
                     }
                     Ok(())
                 })
@@ -187,8 +187,8 @@ async fn finish_in(
     let (record, outcome) = (&ending.record, &ending.outcome);
     let reason = outcome.reason();
     let sql = format!(
-        "UPDATE runs SET state = $5, end_reason = $6, usage = $7, attempts = $8, routing = $9,
-           ended_at = $10
+        "UPDATE runs SET state = $5, end_reason = $6, usage = $7,
+           attempts = COALESCE($8, attempts, '[]'), routing = COALESCE($9, routing), ended_at = $10
          WHERE tenant_id = $1 AND id = $2 AND epoch = $3 AND lease_owner = $4
            AND state IN {ALIVE}"
     );
@@ -229,35 +229,39 @@ async fn finish_in(
         };
         Event::new(cursor, event.kind, &event.data.to_string())
     }));
-    insert_segment(uow, record, &events).await?;
+    insert_segments(uow, record, &events).await?;
     Ok(Some(events))
 }
 
-pub(crate) async fn insert_segment(
+/// Stores events, in segments of a bounded size.
+pub(crate) async fn insert_segments(
     uow: &mut Uow,
     record: &RunRecord,
     events: &[Event],
 ) -> Result<()> {
-    let (Some(first), Some(last)) = (events.first(), events.last()) else {
-        return Ok(());
-    };
-    // A segment that is there already was stored by a commit whose answer was lost; its events
-    // are the first of these, because nobody else writes to this epoch.
-    uow.later(
-        Rows::Any,
-        "INSERT INTO run_segments (run_id, epoch, first_seq, last_seq, tenant_id, payload)
-         VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT (run_id, epoch, first_seq) DO UPDATE
-           SET last_seq = excluded.last_seq, payload = excluded.payload
-           WHERE run_segments.last_seq <= excluded.last_seq",
-        params![
-            record.id,
-            first.cursor.epoch,
-            first.cursor.seq,
-            last.cursor.seq,
-            record.tenant,
-            log::payload(events),
-        ],
-    )
-    .await
+    for piece in log::pieces(events) {
+        let (Some(first), Some(last)) = (piece.first(), piece.last()) else {
+            continue;
+        };
+        // A segment that is there already was stored by a commit whose answer was lost; its events
+        // are the first of these, because nobody else writes to this epoch.
+        uow.later(
+            Rows::Any,
+            "INSERT INTO run_segments (run_id, epoch, first_seq, last_seq, tenant_id, payload)
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (run_id, epoch, first_seq) DO UPDATE
+               SET last_seq = excluded.last_seq, payload = excluded.payload
+               WHERE run_segments.last_seq <= excluded.last_seq",
+            params![
+                record.id,
+                first.cursor.epoch,
+                first.cursor.seq,
+                last.cursor.seq,
+                record.tenant,
+                log::payload(piece),
+            ],
+        )
+        .await?;
+    }
+    Ok(())
 }

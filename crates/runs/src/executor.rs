@@ -9,8 +9,8 @@ use store::{Durability, params};
 
 use crate::{
     EndReason, NewEvent, RunHandler, RunRecord, Runs,
-    ending::{Outage, conclude, insert_segment},
-    live::{Live, Waiting},
+    ending::{Outage, conclude, insert_segments},
+    live::{Live, Waiting, Way},
     log::Event,
     record::ALIVE,
 };
@@ -120,6 +120,15 @@ impl ActiveRun {
         self.0.append(event);
     }
 
+    /// Tells which way was chosen and what has been tried so far. It is kept however the run ends;
+    /// [`RunHandler::conclude`] finds it in the record.
+    pub fn goes(&self, routing: Json, attempts: Json) {
+        self.0.go(Way {
+            routing: Some(routing),
+            attempts: Some(attempts),
+        });
+    }
+
     /// The text so far.
     #[must_use]
     pub fn text(&self) -> String {
@@ -139,6 +148,9 @@ pub(crate) async fn drive(runs: Runs, live: Arc<Live>, handler: Arc<dyn RunHandl
     match outcome {
         Some(mut outcome) => {
             outcome.text = live.text();
+            let told = live.so_far();
+            outcome.attempts = outcome.attempts.or(told.attempts);
+            outcome.routing = outcome.routing.or(told.routing);
             conclude(&runs, &live, handler, outcome).await;
         }
         None => live.lose(),
@@ -163,14 +175,14 @@ async fn work(runs: &Runs, live: &Arc<Live>, handler: &dyn RunHandler) -> Option
             tracing::error!(run = %live.record.id, "a run's handler panicked");
             let error = Error::internal("the handler panicked");
             let conclusion = handler
-                .conclude(&live.record, &live.text(), EndReason::Error)
+                .conclude(&live.so_far(), &live.text(), EndReason::Error)
                 .await;
             Outcome {
                 error: Some((&error).into()),
                 ..conclusion
             }
         }
-        Err(reason) => handler.conclude(&live.record, &live.text(), reason).await,
+        Err(reason) => handler.conclude(&live.so_far(), &live.text(), reason).await,
     })
 }
 
@@ -200,8 +212,9 @@ async fn keep(runs: &Runs, live: &Live) {
         if live.closing.is_cancelled() {
             return;
         }
-        let events = live.unstored();
-        match store_events(runs, &live.record, events).await {
+        let (events, way) = (live.unstored(), live.unstored_way());
+        let changed = way.is_some();
+        match store_events(runs, &live.record, events, way).await {
             Ok(Some((stored, cancel))) => {
                 outage.over(&live.record);
                 wait = FLUSH_AFTER;
@@ -218,6 +231,9 @@ async fn keep(runs: &Runs, live: &Live) {
             }
             Err(error) => {
                 // What is not stored stays in memory and is tried again.
+                if changed {
+                    live.way_is_unstored();
+                }
                 outage.failed(&live.record, &error, "a run's log could not be stored");
                 tokio::select! {
                     () = live.closing.cancelled() => return,
@@ -233,30 +249,49 @@ async fn keep(runs: &Runs, live: &Live) {
 type Kept = Option<(Option<i64>, Option<EndReason>)>;
 
 /// One fenced append; also the lease's renewal. `None`: the run is not ours.
-async fn store_events(runs: &Runs, record: &RunRecord, events: Vec<Event>) -> Result<Kept> {
-    let args = (record.clone(), events, runs.options().lease);
+async fn store_events(
+    runs: &Runs,
+    record: &RunRecord,
+    events: Vec<Event>,
+    way: Option<Way>,
+) -> Result<Kept> {
+    let args = (
+        record.clone(),
+        events,
+        way.unwrap_or_default(),
+        runs.options().lease,
+    );
     runs.store()
         .write(
             &record.context(),
             Durability::Fast,
             args,
-            |uow, (record, events, lease)| {
+            |uow, (record, events, way, lease)| {
                 Box::pin(async move {
                     fault::point("runs.append.before");
                     let sql = format!(
-                        "UPDATE runs SET lease_until = NOW_DB_PLUS($5), state = 'running'
+                        "UPDATE runs SET lease_until = NOW_DB_PLUS($5), state = 'running',
+                       routing = COALESCE($6, routing), attempts = COALESCE($7, attempts)
                      WHERE tenant_id = $1 AND id = $2 AND epoch = $3 AND lease_owner = $4
                        AND state IN {ALIVE} RETURNING cancel_reason"
                     );
                     let lease = micros(*lease);
-                    let fence = params![record.tenant, record.id, record.epoch, record.node, lease];
+                    let fence = params![
+                        record.tenant,
+                        record.id,
+                        record.epoch,
+                        record.node,
+                        lease,
+                        way.routing.as_ref(),
+                        way.attempts.as_ref(),
+                    ];
                     let Some(mut row) = uow.query_opt(&sql, fence).await? else {
                         return Ok(None);
                     };
                     let cancel = row.get::<Option<String>>(0)?;
                     let cancel =
                         cancel.and_then(|reason| serde_json::from_value(Json::String(reason)).ok());
-                    insert_segment(uow, record, events).await?;
+                    insert_segments(uow, record, events).await?;
                     fault::point("runs.append.after");
                     Ok(Some((events.last().map(|event| event.cursor.seq), cancel)))
                 })
@@ -268,3 +303,6 @@ async fn store_events(runs: &Runs, record: &RunRecord, events: Vec<Event>) -> Re
 pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,8 @@ pub trait RunHandler: Send + Sync + 'static {
     async fn execute(&self, run: &ActiveRun) -> Outcome;
 
     /// What a run amounts to that did not end by itself: stopped, interrupted
-    /// (shutdown, or recovery after a crash, then on any node), panicked.
+    /// (shutdown, or recovery after a crash, then on any node), panicked. Its record
+    /// has the attempts and the routing that were told by then.
     async fn conclude(&self, run: &RunRecord, text: &str, reason: EndReason) -> Outcome;
 
     /// Whether the owner may still see the run and its log: what it worked on may

@@ -158,6 +158,12 @@ impl Runs {
         self.0.tracker.wait().await;
     }
 
+    /// Does what follows from the end of a run; the node waits for it before it stops.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        // Also called from the store's threads, after a commit.
+        self.0.tracker.spawn_on(work, &self.0.runtime);
+    }
+
     /// How many runs this node works on.
     #[must_use]
     pub fn active(&self) -> usize {
@@ -216,8 +222,11 @@ impl Runs {
 
     /// Tells the owner's open pages where a run stands.
     pub(crate) fn tell(&self, run: &RunRecord, state: &'static str) {
-        let data =
-            || json!({ "run_id": run.id, "session_id": run.subject, "state": state }).to_string();
+        let data = || {
+            let (id, kind, subject) = (run.id, &run.kind, run.subject);
+            json!({"run_id": id, "run_kind": kind, "session_id": subject, "state": state})
+                .to_string()
+        };
         self.0.state.tell(run.tenant, run.owner, "run", data);
     }
 

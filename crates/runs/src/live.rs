@@ -7,6 +7,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use serde_json::Value as Json;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +54,16 @@ struct Log {
     text: String,
     stop: Option<EndReason>,
     end: End,
+    way: Way,
+    /// The way is not stored as it is.
+    way_changed: bool,
+}
+
+/// Which way a run has gone so far.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Way {
+    pub(crate) routing: Option<Json>,
+    pub(crate) attempts: Option<Json>,
 }
 
 /// Whether a live log still grows.
@@ -74,7 +85,7 @@ pub(crate) enum End {
 pub(crate) enum Waiting {
     /// It has not.
     Nothing,
-    /// Deltas, for which more company may come.
+    /// Deltas or the way, for which more company may come.
     Deltas,
     /// Something that does not wait.
     Urgent,
@@ -155,6 +166,35 @@ impl Live {
         self.wanted.notify_one();
     }
 
+    /// Notes which way the run goes; stored with the next deltas, or soon without any.
+    pub(crate) fn go(&self, way: Way) {
+        let mut log = self.log();
+        log.way = way;
+        log.way_changed = true;
+        drop(log);
+        self.wanted.notify_one();
+    }
+
+    /// The way, if it is to be stored; what could not be is to be again.
+    pub(crate) fn unstored_way(&self) -> Option<Way> {
+        let mut log = self.log();
+        std::mem::take(&mut log.way_changed).then(|| log.way.clone())
+    }
+
+    pub(crate) fn way_is_unstored(&self) {
+        self.log().way_changed = true;
+    }
+
+    /// The run with the way it has gone so far.
+    pub(crate) fn so_far(&self) -> RunRecord {
+        let Way { routing, attempts } = self.log().way.clone();
+        RunRecord {
+            routing,
+            attempts,
+            ..self.record.clone()
+        }
+    }
+
     /// Waits while the database is far behind.
     pub(crate) async fn room(&self) {
         loop {
@@ -177,6 +217,7 @@ impl Live {
     pub(crate) fn waiting(&self) -> Waiting {
         let log = self.log();
         match log.last > log.stored {
+            false if log.way_changed => Waiting::Deltas,
             false => Waiting::Nothing,
             true if log.urgent || log.unstored >= FLUSH_BYTES => Waiting::Urgent,
             true => Waiting::Deltas,

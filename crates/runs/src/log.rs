@@ -162,8 +162,25 @@ fn parse(epoch: i64, first: i64, payload: &str) -> impl Iterator<Item = Event> +
     })
 }
 
+/// Bytes of a segment at most, unless one event alone is larger; also of what one look at the log
+/// hands out, which is in memory for as long as its reader takes to read it.
+const PIECE: usize = 64 * 1024;
 /// How many segments one look at the log reads at most.
-const SEGMENTS: i64 = 32;
+const SEGMENTS: i64 = 16;
+
+/// Events as they are stored, segment by segment.
+pub(crate) fn pieces(mut events: &[Event]) -> impl Iterator<Item = &[Event]> {
+    std::iter::from_fn(move || {
+        let mut size = 0;
+        let fit = events.iter().take_while(|event| {
+            size += event.size();
+            size <= PIECE
+        });
+        let piece;
+        (piece, events) = events.split_at(fit.count().max(1).min(events.len()));
+        (!piece.is_empty()).then_some(piece)
+    })
+}
 
 /// The next stored events after the cursor; not necessarily all of them.
 pub(crate) async fn read_after(
@@ -181,9 +198,13 @@ pub(crate) async fn read_after(
             params![tenant, run, after.epoch, after.seq, SEGMENTS],
         )
         .await?;
-    let mut events = Vec::new();
+    let (mut events, mut size) = (Vec::new(), 0);
     for mut row in rows {
         let (epoch, first, payload) = (row.get(0)?, row.get(1)?, row.get::<String>(2)?);
+        size += payload.len();
+        if size > PIECE && !events.is_empty() {
+            break;
+        }
         events.extend(parse(epoch, first, &payload).filter(|event| event.cursor > after));
     }
     Ok(events)

@@ -126,9 +126,9 @@ pub struct RunRecord {
     pub input: Json,
     /// What was used, once it ended.
     pub usage: Option<Json>,
-    /// What was tried, once it ended.
+    /// What was tried, as far as is stored.
     pub attempts: Option<Json>,
-    /// Which way was chosen and why, once it ended.
+    /// Which way was chosen and why, as far as is stored.
     pub routing: Option<Json>,
     /// The request that asked for it.
     pub request: RequestId,

@@ -22,6 +22,7 @@ use runs::{
 use serde_json::{Value as Json, json};
 use state::State;
 use store::{Durability, Env, Options, Reads, Store, Uow, params};
+use testkit::PostgresDatabase;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 /// Emits the words of its input, one for each permit.
@@ -42,6 +43,7 @@ impl RunHandler for Words {
 
     async fn execute(&self, run: &ActiveRun) -> Outcome {
         let words: Vec<String> = run.record().input().unwrap();
+        run.goes(routing(), tried());
         for word in words {
             self.permits.acquire().await.unwrap().forget();
             run.delta(&word).await;
@@ -91,6 +93,14 @@ impl RunHandler for Words {
     }
 }
 
+fn routing() -> Json {
+    json!({"by": "words"})
+}
+
+fn tried() -> Json {
+    json!([{"permits": "one by one"}])
+}
+
 const FINISHED: &[store::Migration] = &[store::Migration {
     name: "20261121_9999_test",
     sql: "CREATE TABLE finished (run_id uuid NOT NULL, epoch bigint NOT NULL, body text NOT NULL);",
@@ -101,6 +111,7 @@ struct Bench {
     options: Options,
     ctx: Context,
     _dir: tempfile::TempDir,
+    _database: Option<PostgresDatabase>,
 }
 
 async fn benches() -> Vec<Bench> {
@@ -111,30 +122,14 @@ async fn benches() -> Vec<Bench> {
         readers: 2,
     };
     benches.push(bench(sqlite, dir).await);
-    if let Ok(url) = std::env::var("TERTULIA_TEST_POSTGRES_URL") {
-        let name = format!("runs_{}", env().ids.next::<kernel::kinds::Node>().hex());
-        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-            .await
-            .unwrap();
-        let work = async {
-            client
-                .batch_execute(&format!("CREATE DATABASE {name} STRATEGY file_copy"))
-                .await
-                .unwrap();
+    if let Some(database) = PostgresDatabase::if_here().await {
+        let postgres = Options::Postgres {
+            url: database.url(),
+            connections: 10,
         };
-        tokio::select! { () = work => {}, end = connection => end.unwrap() }
-        let url = format!("{}/{name}", url.rsplit_once('/').unwrap().0);
-        let dir = tempfile::tempdir().unwrap();
-        benches.push(
-            bench(
-                Options::Postgres {
-                    url,
-                    connections: 10,
-                },
-                dir,
-            )
-            .await,
-        );
+        let mut place = bench(postgres, tempfile::tempdir().unwrap()).await;
+        place._database = Some(database);
+        benches.push(place);
     }
     benches
 }
@@ -158,6 +153,7 @@ async fn bench(options: Options, dir: tempfile::TempDir) -> Bench {
         options,
         ctx,
         _dir: dir,
+        _database: None,
     }
 }
 
@@ -365,11 +361,11 @@ async fn readers_of_every_speed_and_on_other_nodes_see_the_same() {
             }
         };
         let (all, ()) = tokio::join!(futures_util::future::join_all(readers), feed);
-        // The log, in many pieces while the run went on, ends up in one.
+        // The log, in many pieces while the run went on, ends up in a few large ones.
         while runs.active() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        assert_eq!(bench.segments(run).await, 1);
+        assert!(bench.segments(run).await <= 4);
         assert_eq!(read(&other_node, &bench.ctx, run, None).await, all[0]);
         for seen in &all {
             assert_eq!(seen.len(), 3_002);
@@ -845,5 +841,50 @@ async fn a_position_lost_in_a_crash_is_reset_also_for_readers_who_wait_already()
         let kinds: Vec<&str> = seen.iter().map(|(_, kind, _)| kind.as_str()).collect();
         assert_eq!(kinds, ["reset", "end"]);
         assert_eq!(seen[0].0, Cursor { epoch: 2, seq: 0 });
+    }
+}
+
+/// However a run ends, and wherever it is ended: what it told of its way is kept.
+#[tokio::test]
+async fn every_end_keeps_what_was_tried() {
+    for bench in benches().await {
+        let (runs, handler) = bench.node_with(0, Duration::from_secs(60));
+        let begun = async |runs: &Runs| {
+            let run = bench.create(runs, &words(1), true).await;
+            // Soon it is stored, though there is no event.
+            while runs.get(&bench.ctx, run).await.unwrap().attempts.is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            run
+        };
+        let told = async |run: RunId, reason: EndReason| {
+            let record = runs.get(&bench.ctx, run).await.unwrap();
+            assert_eq!(record.end_reason, Some(reason));
+            assert_eq!(record.attempts, Some(tried()), "{reason:?}");
+            assert_eq!(record.routing, Some(routing()), "{reason:?}");
+        };
+        // By itself, and stopped.
+        handler.permits.add_permits(1);
+        let run = bench.create(&runs, &words(1), true).await;
+        runs.wait(&bench.ctx, run).await.unwrap();
+        told(run, EndReason::Stop).await;
+        let run = begun(&runs).await;
+        let stopped = runs.cancel(&bench.ctx, run, EndReason::Stopped).await;
+        stopped.unwrap();
+        runs.wait(&bench.ctx, run).await.unwrap();
+        told(run, EndReason::Stopped).await;
+        // Its node is gone: the next one knows from the database. What never began tried nothing.
+        let (gone, _) = bench.node_with(0, Duration::from_secs(60));
+        let never = bench.create(&gone, &words(1), false).await;
+        let run = begun(&gone).await;
+        let (next, _) = bench.node(0);
+        assert_eq!(next.recover(Orphans::All).await.unwrap(), 2);
+        told(run, EndReason::Interrupted).await;
+        let record = next.get(&bench.ctx, never).await.unwrap();
+        assert_eq!(record.attempts, Some(json!([])));
+        // Its node stops.
+        let run = begun(&runs).await;
+        runs.drain(Duration::ZERO).await;
+        told(run, EndReason::Interrupted).await;
     }
 }

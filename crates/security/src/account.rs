@@ -1,6 +1,8 @@
 //! One's own account: its names, its password, its devices.
 
-use kernel::{AccountId, Actor, AuthSessionId, Context, Error, Result, Timestamp, codes, topics};
+use kernel::{
+    AccountId, Actor, AuthSessionId, Context, Error, Page, Paged, Result, Timestamp, codes, topics,
+};
 use serde::Serialize;
 use serde_json::json;
 use store::{DbClass, Durability, Reads, Uow, db_class, params};
@@ -11,9 +13,6 @@ use crate::{
     names::{self, Problems},
     token,
 };
-
-/// Devices that are listed; more are signed in only where something goes wrong.
-const DEVICES: i64 = 200;
 
 /// What changes about one's own account; what is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -130,11 +129,11 @@ impl Security {
     ///
     /// # Errors
     /// `database_unavailable`.
-    pub async fn devices(&self, ctx: &Context) -> Result<Vec<Device>> {
+    pub async fn devices(&self, ctx: &Context, page: Page) -> Result<Paged<Device>> {
         ctx.account()?;
         self.0
             .store
-            .read(ctx, (), |reads, ()| Box::pin(devices_in(reads)))
+            .read(ctx, page, |reads, page| Box::pin(devices_in(reads, *page)))
             .await
     }
 
@@ -246,33 +245,40 @@ async fn patch_in(
         .ok_or_else(token::revoked)
 }
 
-async fn devices_in(reads: &mut Reads) -> Result<Vec<Device>> {
+/// Sessions that can still be renewed.
+const SIGNED_IN: &str = "FROM auth_sessions s
+    WHERE s.tenant_id = $1 AND s.account_id = $2 AND s.revoked_at IS NULL
+      AND EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.session_id = s.id
+        AND r.tenant_id = $1 AND r.expires_at > $3)";
+
+async fn devices_in(reads: &mut Reads, page: Page) -> Result<Paged<Device>> {
     let ctx = reads.context()?;
     let Actor::Account { id, session, .. } = *ctx.actor() else {
-        return Ok(Vec::new());
+        return Ok(Paged::new(Vec::new(), page, 0));
     };
-    let rows = reads
-        .query(
-            "SELECT s.id, s.user_agent, s.created_at, s.last_used_at FROM auth_sessions s
-             WHERE s.tenant_id = $1 AND s.account_id = $2 AND s.revoked_at IS NULL
-               AND EXISTS (SELECT 1 FROM refresh_tokens r WHERE r.session_id = s.id
-                 AND r.tenant_id = $1 AND r.expires_at > $3)
-             ORDER BY s.last_used_at DESC, s.id DESC LIMIT $4",
-            params![ctx.tenant(), id, reads.now(), DEVICES],
-        )
-        .await?;
-    rows.into_iter()
-        .map(|mut row| {
-            let id: AuthSessionId = row.get(0)?;
-            Ok(Device {
-                id,
-                user_agent: row.get(1)?,
-                created_at: row.get(2)?,
-                last_used_at: row.get(3)?,
-                current: id == session,
-            })
+    let (tenant, now) = (ctx.tenant(), reads.now());
+    let count = format!("SELECT CAST(COUNT(*) AS bigint) {SIGNED_IN}");
+    let counted = reads
+        .query_one(&count, params![tenant, id, now])
+        .await?
+        .get(0)?;
+    let sql = format!(
+        "SELECT s.id, s.user_agent, s.created_at, s.last_used_at {SIGNED_IN}
+         ORDER BY s.last_used_at DESC, s.id DESC LIMIT $4 OFFSET $5"
+    );
+    let range = params![tenant, id, now, page.limit(), page.offset()];
+    let rows = reads.query(&sql, range).await?.into_iter();
+    let devices = rows.map(|mut row| {
+        let id: AuthSessionId = row.get(0)?;
+        Ok(Device {
+            id,
+            user_agent: row.get(1)?,
+            created_at: row.get(2)?,
+            last_used_at: row.get(3)?,
+            current: id == session,
         })
-        .collect()
+    });
+    Ok(Paged::new(devices.collect::<Result<_>>()?, page, counted))
 }
 
 pub(crate) fn wrong_password() -> Error {

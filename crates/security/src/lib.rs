@@ -20,7 +20,6 @@ mod refresh;
 mod secret;
 mod sessions;
 mod standing;
-mod tenants;
 mod token;
 
 #[cfg(test)]
@@ -39,12 +38,11 @@ pub use accounts::{CreateUser, MemberStatus, MembershipView, Register, User};
 pub use bootstrap::Bootstrap;
 pub use directory::UsersQuery;
 pub use erasure::Erased;
-pub use members::{Member, MemberPatch, NewPassword, member};
+pub use members::{Member, MemberPatch, NewPassword, is_active, member};
 pub use options::{Lockout, Options, RateLimits};
 pub use rate::RateClass;
 pub use secret::Secret;
 pub use sessions::{Login, Tokens};
-pub use tenants::tenant_is_active;
 
 /// The tables of this part.
 pub const MIGRATIONS: &[Migration] = &[

@@ -74,6 +74,24 @@ pub async fn member(reads: &mut Reads, account: AccountId) -> Result<Option<Memb
     .transpose()
 }
 
+/// Whether the account is a member of the reads' own tenant and may come in: neither of them is
+/// suspended.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_active(reads: &mut Reads, account: AccountId) -> Result<bool> {
+    let tenant = reads.tenant()?;
+    let row = reads
+        .query_opt(
+            "SELECT m.account_id FROM memberships m JOIN tenants t ON t.id = m.tenant_id
+             WHERE m.tenant_id = $1 AND m.account_id = $2
+               AND m.suspended_at IS NULL AND t.status = 'active'",
+            params![tenant, account],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
 /// Roles that people can have: at least one, and neither `guest` nor `service`.
 pub(crate) fn for_people(roles: Roles) -> Result<(), &'static str> {
     let wrong = roles == Roles::NONE || roles.has(Role::Guest) || roles.has(Role::Service);

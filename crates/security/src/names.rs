@@ -1,6 +1,6 @@
 //! What names and passwords may look like, and their one normal form. Pure.
 
-use kernel::{Error, Result, codes};
+use kernel::{Error, Result, codes, text};
 
 use crate::Secret;
 
@@ -52,7 +52,11 @@ pub(crate) fn email(text: &str) -> Result<String, &'static str> {
             && !label.ends_with('-')
             && label.chars().all(|c| c.is_alphanumeric() || c == '-')
     };
-    let fits = text.len() <= EMAIL && local_fits && domain.split('.').all(label_fits);
+    // Some letters are blank.
+    let fits = text.len() <= EMAIL
+        && local_fits
+        && domain.split('.').all(label_fits)
+        && !text::has_unseen(&text);
     if fits { Ok(text) } else { Err(WRONG) }
 }
 
@@ -77,8 +81,8 @@ pub(crate) fn display_name(text: Option<&str>, email: &str) -> Result<String, &'
     if text.chars().count() > DISPLAY_NAME {
         return Err("must be at most 100 characters");
     }
-    if text.chars().any(char::is_control) {
-        return Err("must not contain control characters");
+    if text::has_unseen(text) {
+        return Err(text::UNSEEN);
     }
     Ok(text.to_owned())
 }
@@ -107,9 +111,8 @@ pub(crate) fn sign_in(text: &str) -> Option<String> {
 
 /// What a device calls itself, made fit for a list.
 pub(crate) fn user_agent(text: &str) -> Option<String> {
-    let text: String = text
+    let text: String = text::without_unseen(text)
         .chars()
-        .filter(|c| !c.is_control())
         .take(USER_AGENT)
         .collect();
     (!text.trim().is_empty()).then_some(text)
@@ -155,12 +158,28 @@ mod tests {
             100
         );
         assert!(display_name(Some(&"x".repeat(101)), "a@x").is_err());
-        assert!(display_name(Some("a\0b"), "a@x").is_err());
+        for text in [
+            "a\0b",
+            "ad\u{200b}min",
+            "\u{202e}nimda",
+            "\u{2066}a\u{2069}",
+            "\u{feff}a",
+        ] {
+            assert_eq!(
+                display_name(Some(text), "a@x"),
+                Err(text::UNSEEN),
+                "{text:?}"
+            );
+        }
+        for text in ["می\u{200c}خواهم", "Ana 👩\u{200d}🚀", "שרה"] {
+            assert_eq!(display_name(Some(text), "a@x").as_deref(), Ok(text));
+        }
+        assert!(email("\u{3164}@example.org").is_err());
         assert!(password(&Secret::new("1234567")).is_err());
         assert!(password(&Secret::new("päßwörte")).is_ok());
         assert!(password(&Secret::new("x".repeat(257))).is_err());
         assert_eq!(sign_in("a\0"), None);
-        assert_eq!(user_agent("a\u{7}b\n").as_deref(), Some("ab"));
+        assert_eq!(user_agent("a\u{7}\u{202e}b\n").as_deref(), Some("ab "));
     }
 
     #[test]

@@ -79,11 +79,11 @@ impl Lockout {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimits {
-    /// Requests that make a model work.
+    /// Requests that make a model work, or the server as hard.
     pub chat: Limit,
     /// Everything else.
     pub reads: Limit,
-    /// Registration, login and refresh.
+    /// Registration, login and refresh, passwords and user names.
     pub sign_in: Limit,
 }
 

@@ -10,11 +10,11 @@ use crate::Security;
 /// Which limit a request counts against (`[security.rate_limit]`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateClass {
-    /// Makes a model work.
+    /// Makes a model work, or the server as hard.
     Chat,
     /// Everything else.
     Reads,
-    /// Registration, login, refresh: by address, whoever asks.
+    /// Registration, login, refresh, and what else tells of accounts: by address, whoever asks.
     SignIn,
 }
 

@@ -148,6 +148,34 @@ impl Security {
         }
     }
 
+    /// Signs out the device that has this refresh token, whether it is used up or not. What is none
+    /// ends nothing.
+    ///
+    /// # Errors
+    /// `database_unavailable`.
+    pub async fn logout_by_refresh(&self, ctx: &Context, refresh_token: &str) -> Result<()> {
+        let system = self.elevated(ctx, "logout");
+        let Some(tenant) = self.tenant_of(&system, refresh_token).await? else {
+            return Ok(());
+        };
+        let there = Context::system("logout", tenant, ctx.request()).with_address(ctx.address());
+        let args = (self.clone(), hash(refresh_token));
+        self.0
+            .store
+            .write(&there, Durability::Durable, args, |uow, (this, hash)| {
+                Box::pin(async move {
+                    let sql = "SELECT session_id FROM refresh_tokens
+                               WHERE tenant_id = $1 AND hash = $2";
+                    let params = params![uow.tenant()?, &hash[..]];
+                    match uow.query_opt(sql, params).await? {
+                        Some(mut row) => this.revoke_in(uow, row.get(0)?, "logout").await,
+                        None => Ok(()),
+                    }
+                })
+            })
+            .await
+    }
+
     async fn tenant_of(&self, system: &Context, token: &str) -> Result<Option<TenantId>> {
         let row = self.0.store.read(system, hash(token), |reads, hash| {
             Box::pin(async move {

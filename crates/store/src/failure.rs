@@ -17,6 +17,10 @@ pub enum DbClass {
     Text,
     /// The database cannot be reached or cannot write.
     Unavailable,
+    /// The connection ended: what was sent last may or may not have been done.
+    Lost,
+    /// The file is damaged, or is no database at all.
+    Damaged,
     /// Anything else: a fault of the statement.
     Other,
 }
@@ -34,11 +38,17 @@ pub struct DbError {
 impl DbError {
     pub(crate) fn into_error(self) -> Error {
         match self.class {
-            DbClass::Retry | DbClass::Unavailable => Error::new(
+            DbClass::Retry | DbClass::Unavailable | DbClass::Lost => Error::new(
                 codes::DATABASE_UNAVAILABLE,
                 "The database is not available at the moment; please try again shortly.",
             )
             .retry_after(std::time::Duration::from_secs(1))
+            .caused_by(self),
+            DbClass::Damaged => Error::new(
+                codes::DATABASE_UNAVAILABLE,
+                "The database is damaged; an operator has to restore it from a backup.",
+            )
+            .retry_after(std::time::Duration::from_secs(60))
             .caused_by(self),
             DbClass::Text => Error::new(
                 codes::VALIDATION_FAILED,
@@ -73,6 +83,9 @@ impl From<rusqlite::Error> for DbError {
                     | rusqlite::ErrorCode::ReadOnly
                     | rusqlite::ErrorCode::DatabaseBusy
                     | rusqlite::ErrorCode::DatabaseLocked => DbClass::Unavailable,
+                    rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase => {
+                        DbClass::Damaged
+                    }
                     _ => DbClass::Other,
                 },
             },
@@ -104,10 +117,14 @@ impl From<tokio_postgres::Error> for DbError {
             {
                 DbClass::Retry
             }
-            Some(code) if matches!(&code.code()[..2], "08" | "53" | "57" | "58") => {
-                DbClass::Unavailable
+            // Ended by an administrator, a crash or a time limit.
+            Some(code) if matches!(code.code(), "57P01" | "57P02" | "57P05" | "25P03") => {
+                DbClass::Lost
             }
+            Some(code) if code.code().starts_with("08") => DbClass::Lost,
+            Some(code) if matches!(&code.code()[..2], "53" | "57" | "58") => DbClass::Unavailable,
             Some(_) => DbClass::Other,
+            None if error.is_closed() || is_io(&error) => DbClass::Lost,
             None => DbClass::Unavailable,
         };
         let message = error
@@ -115,4 +132,8 @@ impl From<tokio_postgres::Error> for DbError {
             .map_or_else(|| error.to_string(), ToString::to_string);
         Self { class, message }
     }
+}
+
+fn is_io(error: &tokio_postgres::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.is::<std::io::Error>())
 }

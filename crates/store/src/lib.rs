@@ -35,6 +35,9 @@ pub enum Durability {
     Fast,
 }
 
+/// The embedded database within its directory.
+pub const SQLITE_FILE: &str = "tertulia.db";
+
 /// Where the data lives.
 #[derive(Debug, Clone)]
 pub enum Options {
@@ -53,6 +56,19 @@ pub enum Options {
         /// Connections at most.
         connections: usize,
     },
+}
+
+impl Options {
+    /// What can be said of them without a database.
+    ///
+    /// # Errors
+    /// With a sentence for the operator.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Sqlite { .. } => Ok(()),
+            Self::Postgres { url, .. } => postgres::configuration(url).map(drop),
+        }
+    }
 }
 
 /// The database. Cheap to clone.
@@ -83,7 +99,7 @@ impl Store {
         let (engine, lock) = match options {
             Options::Sqlite { directory, readers } => {
                 let lock = lock::DirectoryLock::take(directory)?;
-                let file = directory.join("tertulia.db");
+                let file = directory.join(SQLITE_FILE);
                 migrate::sqlite(&mut sqlite::connect(&file, false)?, &migrations)?;
                 let on_emit = bump(&emitted);
                 let engine = sqlite::Sqlite::open(&file, *readers, &env, on_emit)?;

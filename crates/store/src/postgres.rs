@@ -49,8 +49,11 @@ impl Postgres {
         let mut config = configuration(url)?;
         // Statements are prepared once and used often, and none of ours needs another plan for other
         // values (the search plans for itself): planning each time took a sixth of the statements' time.
+        // What is durable does not depend on how the server commits by itself; the URL may say otherwise.
         let options = config.get_options().unwrap_or_default();
-        config.options(format!("{options} -c plan_cache_mode=force_generic_plan"));
+        config.options(format!(
+            "-c synchronous_commit=on {options} -c plan_cache_mode=force_generic_plan"
+        ));
         let manager = Manager::from_config(
             config,
             NoTls,
@@ -155,6 +158,7 @@ impl Postgres {
             attempt += 1;
             let mut uow = self.begin(self.owner().await?, ctx, mode).await?;
             let result = f(&mut uow, args).await;
+            let mut lost = false;
             let result = match result.and_then(|value| uow.whole().map(|()| value)) {
                 Ok(value) => {
                     fault::point("store.commit.before");
@@ -164,6 +168,8 @@ impl Postgres {
                 }
                 Err(error) => {
                     uow.backend()?.rollback().await;
+                    // No commit was sent, so nothing is done.
+                    lost = self.is_lost(&error);
                     Err(error)
                 }
             };
@@ -178,6 +184,7 @@ impl Postgres {
                     }
                     return Ok(value);
                 }
+                Err(_) if attempt < ATTEMPTS && lost => {}
                 Err(error) if attempt < ATTEMPTS && is_retry(&error) => {
                     let wait = Duration::from_millis(2_u64.saturating_pow(attempt.min(6)));
                     tokio::time::sleep(wait).await;
@@ -194,7 +201,7 @@ impl Postgres {
         F: for<'a> Fn(&'a mut Reads, &'a A) -> BoxFuture<'a, Result<T>> + Send + 'static,
     {
         // One that is abandoned while it waits for a connection never begins.
-        let client = self.owner().await?;
+        let mut client = self.owner().await?;
         let (this, ctx) = (self.clone(), ctx.clone());
         self.to_its_end(async move {
             let mode = if ctx.is_system() {
@@ -202,17 +209,36 @@ impl Postgres {
             } else {
                 READ_FOR_SOMEBODY
             };
-            let mut uow = this.begin(client, &ctx, mode).await?;
-            let result = f(&mut uow.reads, &args).await;
-            // Nobody waits for the end of a transaction that changed nothing.
-            this.begun.spawn(async move {
-                if let Ok(client) = uow.backend() {
-                    client.rollback().await;
+            let mut attempt = 0;
+            loop {
+                attempt += 1;
+                let mut uow = this.begin(client, &ctx, mode).await?;
+                let result = f(&mut uow.reads, &args).await;
+                // Nobody waits for the end of a transaction that changed nothing.
+                this.begun.spawn(async move {
+                    if let Ok(client) = uow.backend() {
+                        client.rollback().await;
+                    }
+                });
+                match result {
+                    Err(error) if attempt < ATTEMPTS && this.is_lost(&error) => {
+                        client = this.owner().await?;
+                    }
+                    result => return result,
                 }
-            });
-            result
+            }
         })
         .await
+    }
+
+    /// Whether the connection has ended under the unit of work. The others in the pool are as old
+    /// and most likely as dead (the server was restarted): none of them is used again.
+    fn is_lost(&self, error: &Error) -> bool {
+        let lost = db_class(error) == Some(DbClass::Lost);
+        if lost {
+            self.pool.retain(|_, _| false);
+        }
+        lost
     }
 
     /// Waits for the units of work that have begun.
@@ -225,7 +251,7 @@ impl Postgres {
 
 /// The connections' settings. One that hangs without dying (failover, a network
 /// that swallows packets) is found dead within half a minute.
-fn configuration(url: &str) -> Result<tokio_postgres::Config> {
+pub(crate) fn configuration(url: &str) -> Result<tokio_postgres::Config> {
     // Its own words about a garbled URL may repeat the password: they are left out.
     let mut config = tokio_postgres::Config::from_str(url).map_err(|_| {
         let sentence =
@@ -315,7 +341,7 @@ mod tests {
         assert!(refused.contains("refused"), "{refused}");
         let unknown = said("postgres://me@nowhere.invalid/db").await;
         assert!(unknown.contains("lookup"), "{unknown}");
-        if let Ok(url) = std::env::var("TERTULIA_TEST_POSTGRES_URL") {
+        if let Some(url) = testkit::postgres_server() {
             let (server, _) = url.rsplit_once('/').unwrap();
             let missing = said(&format!("{server}/not_there")).await;
             assert!(missing.contains("not_there"), "{missing}");

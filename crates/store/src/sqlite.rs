@@ -2,7 +2,9 @@
 //! commit, and a pool of reader threads. "Database is locked" cannot happen,
 //! because nothing else writes (the data directory is locked, see `lock`).
 
+mod connection;
 mod statements;
+mod writer;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -16,40 +18,15 @@ use std::{
     thread,
 };
 
-use kernel::{BoxFuture, Context, Error, Result, codes, fault};
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use kernel::{BoxFuture, Context, Error, Result, codes};
 use tokio::sync::oneshot;
 
+pub(crate) use connection::connect;
 pub(crate) use statements::{execute, query};
 
-use crate::{
-    Durability, Env, Uow,
-    failure::DbError,
-    uow::{Backend, Hook},
-};
-
-/// Below this, a race when the WAL is reset can corrupt the database
-/// (fixed in SQLite 3.51.3).
-const OLDEST_SQLITE: i32 = 3_051_003;
-/// How many closures may share one commit.
-const GROUP: usize = 256;
-const STATEMENTS: usize = 512;
-
-/// What a closure left behind on the writer thread, told its fate after the commit.
-type Settled = Box<dyn FnOnce(Result<(), Arc<DbError>>) + Send>;
-
-struct Job {
-    ctx: Context,
-    durability: Durability,
-    run: Box<dyn FnOnce(&mut Uow) -> Done + Send>,
-}
-
-struct Done {
-    keep: bool,
-    /// The database could not write.
-    refused: bool,
-    settled: Settled,
-}
+use crate::{Durability, Env, Uow, failure::DbError, uow::Backend};
+use connection::own;
+use writer::{Done, Job, Settled, is_refusal, write_loop};
 
 type ReadJob = Box<dyn FnOnce(&mut Uow) + Send>;
 
@@ -72,12 +49,6 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     pub(crate) fn open(path: &Path, readers: usize, env: &Env, on_emit: Hooked) -> Result<Self> {
-        if rusqlite::version_number() < OLDEST_SQLITE {
-            return Err(Error::internal(format!(
-                "SQLite {} can corrupt its log; 3.51.3 or later is needed",
-                rusqlite::version()
-            )));
-        }
         own(path).map_err(|error| {
             let message = format!("{} cannot be opened: {error}", path.display());
             DbError {
@@ -247,20 +218,6 @@ impl Sqlite {
 /// Told when events were committed.
 pub(crate) type Hooked = Arc<dyn Fn() + Send + Sync>;
 
-/// The database is for its owner's eyes, also in a directory that others can
-/// enter; SQLite gives its log the mode of the database.
-fn own(path: &Path) -> std::io::Result<()> {
-    crate::lock::private(path)?;
-    for suffix in ["-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        if Path::new(&name).exists() {
-            crate::lock::private(Path::new(&name))?;
-        }
-    }
-    Ok(())
-}
-
 fn spawn(name: &str, f: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {
     thread::Builder::new()
         .name(name.to_owned())
@@ -290,145 +247,6 @@ fn lost(cause: &Arc<DbError>) -> Error {
         message: cause.message.clone(),
     }
     .into_error()
-}
-
-pub(crate) fn connect(path: &Path, read_only: bool) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let open = || -> rusqlite::Result<Connection> {
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        // Plans do not depend on bound values: where a partial index is in question, SQLite would
-        // otherwise prepare a cached statement anew for every new value.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 10000;
-             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192; PRAGMA synchronous = FULL;
-             PRAGMA wal_autocheckpoint = 4000;",
-        )?;
-        if read_only {
-            connection.execute_batch("PRAGMA query_only = ON")?;
-        }
-        Ok(connection)
-    };
-    open().map_err(|error| DbError::from(error).into_error())
-}
-
-fn write_loop(uow: &mut Uow, jobs: &mpsc::Receiver<Job>, on_emit: &Hooked, failing: &AtomicBool) {
-    let mut fsync = true;
-    while let Ok(first) = jobs.recv() {
-        let mut group = vec![first];
-        while group.len() < GROUP
-            && let Ok(job) = jobs.try_recv()
-        {
-            group.push(job);
-        }
-        // The group is known before it begins, because SQLite takes a change
-        // of `synchronous` only outside of a transaction.
-        let durable = group
-            .iter()
-            .any(|job| job.durability == Durability::Durable);
-        if durable != fsync {
-            let level = if durable { "FULL" } else { "NORMAL" };
-            if batch(uow, &format!("PRAGMA synchronous = {level}")).is_ok() {
-                fsync = durable;
-            }
-        }
-        run_group(uow, group, on_emit, failing);
-    }
-}
-
-/// The database cannot write at the moment.
-fn is_refusal(error: &Error) -> bool {
-    crate::db_class(error) == Some(crate::DbClass::Unavailable)
-}
-
-/// How many rows this connection has changed so far.
-fn changes(uow: &Uow) -> u64 {
-    match &uow.reads.backend {
-        Backend::Sqlite(connection) => connection.total_changes(),
-        Backend::Postgres(_) => 0,
-    }
-}
-
-fn run_group(uow: &mut Uow, group: Vec<Job>, on_emit: &Hooked, failing: &AtomicBool) {
-    let before = changes(uow);
-    let begun = batch(uow, "BEGIN IMMEDIATE");
-    let mut settled = Vec::with_capacity(group.len());
-    let mut hooks: Vec<Hook> = Vec::new();
-    let mut emitted = false;
-    let mut refused = false;
-    let mut broken = begun.err();
-    for job in group {
-        let saved = match &broken {
-            None => batch(uow, "SAVEPOINT job"),
-            Some(_) => Ok(()),
-        };
-        if let Err(error) = saved {
-            broken = Some(error);
-        }
-        uow.reads.ctx = Some(job.ctx);
-        uow.emitted = false;
-        if broken.is_some() {
-            // Nothing can be written: the closure is dropped unrun, which its caller notices.
-            continue;
-        }
-        let done = (job.run)(uow);
-        refused |= done.refused;
-        let end = if done.keep {
-            "RELEASE job"
-        } else {
-            "ROLLBACK TO job; RELEASE job"
-        };
-        if let Err(error) = batch(uow, end) {
-            broken = Some(error);
-        }
-        if done.keep {
-            hooks.append(&mut uow.hooks);
-            emitted |= uow.emitted;
-        }
-        uow.hooks.clear();
-        settled.push(done.settled);
-    }
-    fault::point("store.commit.before");
-    let result = match broken {
-        None => batch(uow, "COMMIT"),
-        Some(error) => Err(error),
-    };
-    if result.is_err() {
-        let _ = batch(uow, "ROLLBACK");
-    }
-    fault::point("store.commit.after");
-    let known = failing.load(Ordering::Relaxed);
-    // One that wrote nothing says nothing about the disk.
-    if refused || result.is_err() || changes(uow) > before {
-        failing.store(refused || result.is_err(), Ordering::Relaxed);
-    }
-    match result {
-        Ok(()) => {
-            for hook in hooks {
-                let _ = catch_unwind(AssertUnwindSafe(hook));
-            }
-            settled.into_iter().for_each(|settled| settled(Ok(())));
-            if emitted {
-                on_emit();
-            }
-        }
-        Err(error) => {
-            match known {
-                false => tracing::error!(?error, "a group of writes was lost"),
-                true => tracing::debug!(?error, "a group of writes was lost"),
-            }
-            let cause = Arc::new(DbError {
-                class: crate::db_class(&error).unwrap_or(crate::DbClass::Unavailable),
-                message: format!("{error:?}"),
-            });
-            settled
-                .into_iter()
-                .for_each(|settled| settled(Err(Arc::clone(&cause))));
-        }
-    }
 }
 
 /// Runs a future that never waits, because the database answers inline.

@@ -17,6 +17,7 @@ use kernel::{
     Actor, Clock, Context, Error, Idempotency, Ids, Random, Result, Role, Roles, TenantId, codes,
 };
 use store::{Durability, Env, Migration, Options, Rows, Store, params};
+use testkit::PostgresDatabase;
 
 const NOTES: &[Migration] = &[Migration {
     name: "20261121_9000_notes",
@@ -34,32 +35,20 @@ struct Place {
     ids: Ids,
     clock: Clock,
     directory: tempfile::TempDir,
+    _database: Option<PostgresDatabase>,
 }
 
 async fn places() -> Vec<Place> {
     let directory = tempfile::tempdir().unwrap();
     let mut places = vec![open(sqlite(directory.path()), directory).await];
-    if let Ok(url) = std::env::var("TERTULIA_TEST_POSTGRES_URL") {
-        let (admin, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        let name = format!(
-            "store_{}",
-            Ids::new(Clock::system(), Random::system())
-                .next::<()>()
-                .hex()
-        );
-        admin
-            .batch_execute(&format!("CREATE DATABASE {name}"))
-            .await
-            .unwrap();
-        let (base, _) = url.rsplit_once('/').unwrap();
+    if let Some(database) = PostgresDatabase::if_here().await {
         let options = Options::Postgres {
-            url: format!("{base}/{name}"),
+            url: database.url(),
             connections: 6,
         };
-        places.push(open(options, tempfile::tempdir().unwrap()).await);
+        let mut place = open(options, tempfile::tempdir().unwrap()).await;
+        place._database = Some(database);
+        places.push(place);
     }
     places
 }
@@ -88,6 +77,7 @@ async fn open(options: Options, directory: tempfile::TempDir) -> Place {
         ids: env.ids,
         clock,
         directory,
+        _database: None,
     }
 }
 
@@ -438,6 +428,119 @@ async fn an_abandoned_read_ends_and_gives_its_connection_back() {
     }
 }
 
+/// Somebody who ends connections, as a restart of the server does.
+struct Killer {
+    watcher: tokio_postgres::Client,
+    /// How often the unit of work was run.
+    runs: AtomicUsize,
+}
+
+impl Killer {
+    async fn of(place: &Place) -> Option<Arc<Self>> {
+        let Options::Postgres { url, .. } = &place.options else {
+            return None;
+        };
+        let (watcher, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let runs = AtomicUsize::new(0);
+        Some(Arc::new(Self { watcher, runs }))
+    }
+
+    /// Counts a run, and ends its connection if it is the first.
+    async fn cut(&self, reads: &mut store::Reads) -> Result<()> {
+        let sql = "SELECT CAST(pg_backend_pid() AS bigint)";
+        let pid: i64 = reads.query_one(sql, params![]).await?.get(0)?;
+        if self.runs.fetch_add(1, Ordering::SeqCst) == 0 {
+            let sql = "SELECT pg_terminate_backend(CAST($1 AS int), 20000)";
+            let pid = i32::try_from(pid).unwrap();
+            let gone: bool = self.watcher.query_one(sql, &[&pid]).await.unwrap().get(0);
+            assert!(gone);
+        }
+        Ok(())
+    }
+
+    async fn cut_all(&self) {
+        let sql = "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        assert!(!self.watcher.query(sql, &[]).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_of_work_that_loses_its_connection_runs_again_unless_it_may_be_done() {
+    for place in places().await {
+        let Some(killer) = Killer::of(&place).await else {
+            continue;
+        };
+        let me = place.caller();
+        let write = place.store.write(
+            &me,
+            Durability::Durable,
+            Arc::clone(&killer),
+            |uow, killer| {
+                Box::pin(async move {
+                    insert(uow, "once").await?;
+                    killer.cut(uow).await?;
+                    insert(uow, "twice").await
+                })
+            },
+        );
+        write.await.unwrap();
+        assert_eq!(killer.runs.swap(0, Ordering::SeqCst), 2);
+        let read = place.store.read(&me, Arc::clone(&killer), |reads, killer| {
+            Box::pin(async move {
+                killer.cut(reads).await?;
+                reads.query_one("SELECT 1", params![]).await.map(drop)
+            })
+        });
+        read.await.unwrap();
+        assert_eq!(killer.runs.swap(0, Ordering::SeqCst), 2);
+        assert_eq!(place.notes(&me).await, ["once", "twice"]);
+
+        // Nobody knows what became of a commit that was not answered.
+        let write = place.store.write(
+            &me,
+            Durability::Durable,
+            Arc::clone(&killer),
+            |uow, killer| {
+                Box::pin(async move {
+                    insert(uow, "perhaps").await?;
+                    killer.cut(uow).await
+                })
+            },
+        );
+        let error = write.await.unwrap_err();
+        assert!(error.is(codes::DATABASE_UNAVAILABLE) && error.retry().is_some());
+        assert_eq!(killer.runs.load(Ordering::SeqCst), 1);
+        assert_eq!(place.notes(&me).await, ["once", "twice"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_were_cut_fail_nobody() {
+    for place in places().await {
+        let Some(killer) = Killer::of(&place).await else {
+            continue;
+        };
+        let me = place.caller();
+        for round in 0..10 {
+            futures_util::future::join_all((0..6).map(|_| place.notes(&me))).await;
+            killer.cut_all().await;
+            let next = (0..10).map(|n| {
+                let (place, me) = (&place, &me);
+                async move {
+                    place.put(me, &format!("{round}-{n}")).await.unwrap();
+                    place.notes(me).await;
+                }
+            });
+            futures_util::future::join_all(next).await;
+        }
+        assert_eq!(place.notes(&me).await.len(), 100);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_stands_for_one_request_and_its_answer() {
     for place in places().await {
@@ -630,6 +733,34 @@ async fn the_database_is_for_its_owner_alone_and_whole_when_closed() {
             .unwrap_err()
             .is(codes::SHUTTING_DOWN)
     );
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_told_apart() {
+    let broken: [fn(&mut Vec<u8>); 3] = [
+        |bytes| *bytes = b"no database at all, but long enough to look at".to_vec(),
+        |bytes| bytes.truncate(5000),
+        |bytes| bytes[4096..].fill(0x5a),
+    ];
+    for (n, damage) in broken.into_iter().enumerate() {
+        let place = places().await.swap_remove(0);
+        place.put(&place.caller(), "kept").await.unwrap();
+        place.store.clone().close().await;
+        let file = place.directory.path().join("data").join(store::SQLITE_FILE);
+        let mut bytes = std::fs::read(&file).unwrap();
+        damage(&mut bytes);
+        std::fs::write(&file, &bytes).unwrap();
+        drop(place.store);
+        let refused = Store::open(&place.options, env(&place.clock), &[NOTES]).await;
+        let error = refused.unwrap_err();
+        assert!(error.is(codes::DATABASE_UNAVAILABLE), "{n}: {error:?}");
+        assert_eq!(store::db_class(&error), Some(store::DbClass::Damaged));
+        assert_eq!(
+            std::fs::read(&file).unwrap(),
+            bytes,
+            "what may be saved by somebody is left alone"
+        );
+    }
 }
 
 /// A full disk is a database that may not grow.

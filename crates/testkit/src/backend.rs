@@ -42,6 +42,17 @@ impl Backend {
     }
 }
 
+/// The PostgreSQL server of the tests, for a crate's own tests, which go through their databases
+/// in a loop: `None` where it is missing and may be.
+///
+/// # Panics
+/// As [`Backend::is_here`].
+#[must_use]
+pub fn postgres_server() -> Option<String> {
+    let here = Backend::Postgres.is_here();
+    here.then(|| std::env::var(POSTGRES_URL).expect("the URL is text"))
+}
+
 /// Runs a test's body on one database, within a runtime of its own.
 ///
 /// # Panics
@@ -100,4 +111,47 @@ macro_rules! on_both {
             }
         }
     )*};
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Output, Stdio};
+
+    use super::*;
+
+    const ROLE: &str = "TESTKIT_ASKS_FOR_POSTGRES";
+
+    /// This test as another process, which asks for a server that is not there.
+    fn asks(variable: &str, value: &str) -> Output {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture"])
+            .arg("backend::tests::without_a_server_tests_are_skipped_or_fail_where_it_is_required")
+            .env_remove(POSTGRES_URL)
+            .env_remove("CI")
+            .env_remove("TERTULIA_TEST_REQUIRE_POSTGRES")
+            .env(variable, value)
+            .env(ROLE, "yes")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    #[test]
+    fn without_a_server_tests_are_skipped_or_fail_where_it_is_required() {
+        if std::env::var_os(ROLE).is_some() {
+            assert_eq!(postgres_server(), None);
+            return;
+        }
+        for (variable, value, passes) in [
+            ("TERTULIA_TEST_REQUIRE_POSTGRES", "", true),
+            ("TERTULIA_TEST_REQUIRE_POSTGRES", "1", false),
+            ("CI", "true", false),
+        ] {
+            let asked = asks(variable, value);
+            let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+            assert_eq!(asked.status.success(), passes, "{variable}={value}: {said}");
+            let told = if passes { "*** SKIPPED" } else { "cannot run" };
+            assert!(said.contains(told), "{variable}={value}: {said}");
+        }
+    }
 }

@@ -139,6 +139,15 @@ impl Client {
         Reply::read(response).await
     }
 
+    /// `GET` of which only the head has been read; the body is the caller's.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn begin(&self, path: &str) -> reqwest::Response {
+        let begun = self.start(Method::GET, path, None).await;
+        begun.unwrap_or_else(|e| panic!("{path}: {e:?}"))
+    }
+
     async fn start(
         &self,
         method: Method,

@@ -11,6 +11,7 @@
 mod backend;
 mod client;
 mod database;
+mod full;
 mod postgres;
 mod process;
 mod program;
@@ -20,11 +21,12 @@ mod setup;
 mod sse;
 pub mod upstream;
 
-pub use backend::{Backend, POSTGRES_URL, run, run_on};
+pub use backend::{Backend, POSTGRES_URL, postgres_server, run, run_on};
 pub use client::{Client, User};
 pub use database::Database;
+pub use full::FullPort;
 pub use postgres::PostgresDatabase;
-pub use program::{binary, output_of, tertulia};
+pub use program::{binary, output_of, output_with, tertulia};
 pub use reply::{Reply, micros, scan_for_leaks};
 pub use server::{Started, TestServer};
 pub use setup::{Fault, Setup};

@@ -26,6 +26,17 @@ impl PostgresDatabase {
         Self::create(None).await
     }
 
+    /// As [`Self::empty`], or `None` where there is no PostgreSQL and need not be.
+    ///
+    /// # Panics
+    /// When PostgreSQL is missing and required, or refuses.
+    pub async fn if_here() -> Option<Self> {
+        match crate::postgres_server() {
+            Some(_) => Some(Self::empty().await),
+            None => None,
+        }
+    }
+
     /// A database with every table of the program. The first caller makes the
     /// template, by the program's own `migrate`.
     ///

@@ -25,11 +25,14 @@ impl Process {
         let kept = Arc::clone(log);
         let out = std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                if let Some(url) = line.strip_prefix("listening on ") {
-                    let _ = said.send(Some(url.trim().to_owned()));
-                }
                 keep(&kept, line.as_bytes());
                 keep(&kept, b"\n");
+                if let Some(url) = line.strip_prefix("listening on ") {
+                    let _ = said.send(Some(url.trim().to_owned()));
+                } else if line.starts_with("at work;") {
+                    // Without the role `api` there is no address.
+                    let _ = said.send(Some(String::new()));
+                }
             }
         });
         let mut stderr = child.stderr.take().expect("its log");

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::io::AsyncWriteExt;
+
 /// How long anything may take on a machine that is busy with other tests.
 pub(crate) const START: Duration = Duration::from_secs(60);
 
@@ -35,16 +37,28 @@ pub fn tertulia(home: &Path) -> Command {
 ///
 /// # Panics
 /// When it cannot be run, or takes longer than a minute.
-pub async fn output_of(mut command: Command) -> Output {
+pub async fn output_of(command: Command) -> Output {
+    output_with(command, "").await
+}
+
+/// Runs a command to its end, with this on its standard input.
+///
+/// # Panics
+/// When it cannot be run, or takes longer than a minute.
+pub async fn output_with(mut command: Command, input: &str) -> Output {
     command
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let shown = format!("{command:?}");
     let child = tokio::process::Command::from(command)
         .kill_on_drop(true)
         .spawn();
-    let child = child.unwrap_or_else(|e| panic!("{shown}: {e}"));
+    let mut child = child.unwrap_or_else(|e| panic!("{shown}: {e}"));
+    let mut stdin = child.stdin.take().expect("its input");
+    // A program may end without having read all of it.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
     let ended = tokio::time::timeout(START, child.wait_with_output()).await;
     ended
         .unwrap_or_else(|_| panic!("{shown} does not end"))

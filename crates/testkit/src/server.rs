@@ -14,7 +14,7 @@ use crate::{
     Backend, Client, Database, Fault, PostgresDatabase, Setup, User,
     client::{Base, PASSWORD},
     process::Process,
-    program::{START, binary, clean, output_of},
+    program::{START, binary, clean, output_with},
 };
 
 /// How a start ended.
@@ -164,7 +164,15 @@ impl TestServer {
     fn spawn(&self, fault: Option<Fault>) -> Process {
         let config = self.directory.path().join("tertulia.toml");
         std::fs::write(&config, self.setup.config.to_string()).expect("the configuration file");
-        let mut command = Command::new(binary());
+        let mut command = match self.setup.shell {
+            None => Command::new(binary()),
+            Some(first) => {
+                let mut shell = Command::new("sh");
+                let becomes = format!("{first}; exec \"$0\" \"$@\"");
+                shell.args(["-c", &becomes]).arg(binary());
+                shell
+            }
+        };
         clean(&mut command, self.directory.path());
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
@@ -172,6 +180,7 @@ impl TestServer {
             .arg("--data-dir")
             .arg(self.data_dir())
             .args(&self.setup.args)
+            .args(self.setup.roles.iter().flat_map(|roles| ["--roles", roles]))
             .env("TERTULIA_ADMIN_EMAIL", ADMIN)
             .env("TERTULIA_ADMIN_PASSWORD", PASSWORD)
             .envs(self.setup.env.iter().map(|(name, value)| (name, value)))
@@ -349,6 +358,14 @@ impl TestServer {
     /// # Panics
     /// When it cannot be run.
     pub async fn tertulia(&self, args: &[&str]) -> Output {
+        self.tertulia_with(args, "").await
+    }
+
+    /// The same with this on its standard input.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    pub async fn tertulia_with(&self, args: &[&str], input: &str) -> Output {
         let config = self.directory.path().join("tertulia.toml");
         let mut command = Command::new(binary());
         clean(&mut command, self.directory.path());
@@ -356,7 +373,7 @@ impl TestServer {
             .args(args)
             .env("TERTULIA_CONFIG", &config)
             .env("TERTULIA__SERVER__DATA_DIR", self.data_dir());
-        output_of(command).await
+        output_with(command, input).await
     }
 }
 

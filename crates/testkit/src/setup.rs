@@ -12,6 +12,8 @@ pub struct Setup {
     pub(crate) config: Table,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) args: Vec<String>,
+    pub(crate) roles: Option<String>,
+    pub(crate) shell: Option<&'static str>,
 }
 
 /// A fault point that kills the process when it is reached for the `count`th time.
@@ -29,6 +31,8 @@ impl Setup {
             config: Table::new(),
             env: Vec::new(),
             args: Vec::new(),
+            roles: None,
+            shell: None,
         };
         for kind in ["chat", "reads", "sign_in"] {
             let generous = Table::from_iter([
@@ -109,6 +113,17 @@ impl Setup {
     /// Adds an argument of the command line.
     pub fn arg(&mut self, arg: &str) -> &mut Self {
         self.args.push(arg.to_owned());
+        self
+    }
+    /// Has the process do this part of the work only (`--roles`).
+    pub fn roles(&mut self, roles: &str) -> &mut Self {
+        self.roles = Some(roles.to_owned());
+        self
+    }
+
+    /// Runs these commands of the shell in the process before it becomes the program.
+    pub fn first(&mut self, commands: &'static str) -> &mut Self {
+        self.shell = Some(commands);
         self
     }
 }

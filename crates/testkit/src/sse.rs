@@ -89,20 +89,42 @@ impl EventStream {
     /// When nothing comes for half a minute, or a frame breaks the contract.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
+            if let Some(event) = self.frame().await? {
+                return Some(event);
+            }
+        }
+    }
+
+    /// Events up to the next comment.
+    ///
+    /// # Panics
+    /// As [`Self::next`], and when the stream ends before.
+    pub async fn comment(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        loop {
+            match self.frame().await {
+                Some(Some(event)) => events.push(event),
+                Some(None) => return events,
+                None => panic!("no comment after {events:?}"),
+            }
+        }
+    }
+
+    /// The next frame: an event, or a comment.
+    async fn frame(&mut self) -> Option<Option<Event>> {
+        loop {
             if let Some(end) = find(&self.buffer, b"\n\n") {
                 let frame = self.buffer.split_to(end + 2);
                 let frame = std::str::from_utf8(&frame).expect("an event stream is UTF-8");
-                match parse(frame.trim_end_matches('\n')) {
-                    Some(event) => {
-                        self.events += 1;
-                        return Some(event);
-                    }
+                let event = parse(frame.trim_end_matches('\n'));
+                match event {
+                    Some(_) => self.events += 1,
                     None => {
                         assert!(self.events > 0, "a comment precedes the first event");
                         self.comments += 1;
-                        continue;
                     }
                 }
+                return Some(event);
             }
             let piece = tokio::time::timeout(PATIENCE, self.body.next())
                 .await

@@ -132,7 +132,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Signs this device out */
+        /**
+         * Signs this device out
+         * @description The page's cookies are taken away, also when its session is over already.
+         */
         post: operations["logout"];
         delete?: never;
         options?: never;
@@ -173,7 +176,8 @@ export interface paths {
         /**
          * Everything that is one's own in this tenant, as one JSON document
          * @description `{account, memberships, conversations: [{..., messages: [...]}], assistants, prompts, ledger, usage}`;
-         *     conversations that are deleted and could be restored have a `deleted_at`.
+         *     conversations that are deleted and could be restored have a `deleted_at`. What is no JSON broke off,
+         *     as it does when the session ends meanwhile.
          */
         get: operations["export_account"];
         put?: never;
@@ -408,6 +412,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/docs/viewer.js": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The script of the page at /docs */
+        get: operations["docs_viewer"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -418,8 +439,8 @@ export interface paths {
         /**
          * Changes of one's own conversations, runs and credits, as they happen
          * @description `ready` {} comes first; then `session` {id, change: created, updated or deleted}, `run` {run_id,
-         *     session_id, state: running or ended}, `credits` {balance, held}. There are no ids: whoever connects
-         *     again looks at the data again.
+         *     run_kind: answer or title, session_id, state: running or ended}, `credits` {balance, held}. There are
+         *     no ids: whoever connects again looks at the data again.
          */
         get: operations["events"];
         put?: never;
@@ -788,7 +809,7 @@ export interface paths {
         put?: never;
         /** Shares the present branch, read-only, up to its head */
         post: operations["share_session"];
-        /** Ends the sharing at once */
+        /** Ends the sharing at once; an administrator ends that of others, too */
         delete: operations["unshare_session"];
         options?: never;
         head?: never;
@@ -836,11 +857,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A shared branch, without signing in */
+        /** A shared branch, without signing in; its last messages, or those above one of them */
         get: operations["get_shared"];
         put?: never;
         post?: never;
-        delete?: never;
+        /** Ends one's own sharing by its link, or as an administrator that of anybody in the tenant */
+        delete: operations["revoke_share"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1127,9 +1149,10 @@ export interface components {
             /** @description What it calls itself. */
             user_agent?: string | null;
         };
-        /** @description One's devices. */
-        DeviceList: {
+        /** @description A page of one's devices, the last used first. */
+        DevicePage: {
             data: components["schemas"]["Device"][];
+            meta: components["schemas"]["PageMeta"];
         };
         /** @description One entry of a ledger. */
         Entry: {
@@ -1297,6 +1320,7 @@ export interface components {
             output_price?: number | null;
             /** @description Who serves it, the preferred one first. */
             providers: string[];
+            state: components["schemas"]["ModelState"];
         };
         /** @description What a model costs. */
         ModelPrice: {
@@ -1316,11 +1340,29 @@ export interface components {
              */
             valid_from: string;
         };
-        /** @description The models one may use, in order of preference. */
+        /** @description A page of the models one may use, in order of preference. */
         Models: {
             data: components["schemas"]["Model"][];
             /** @description What to do when there is none. */
             hint?: string | null;
+            meta: components["schemas"]["PageMeta"];
+        };
+        /** @description Whether a model can answer, as far as is known without asking it. */
+        ModelState: {
+            /** @description The reason as a sentence. */
+            detail?: string | null;
+            /**
+             * @description file_missing, not_loadable, key_refused, overloaded, unreachable, too_slow, unknown_model, failing. A failure is
+             *     told for at most two minutes, and until the model answers.
+             * @example key_refused
+             */
+            reason?: string | null;
+            /**
+             * @description `ready`: in memory; `loading`; `cold`: loaded when it is first asked, which takes a moment; `available`: its
+             *     provider was not heard to fail; `unavailable`: it will probably not answer, for the `reason`.
+             * @example ready
+             */
+            status: string;
         };
         NewAssistantInput: {
             /** @description At most 300 characters. */
@@ -1404,9 +1446,10 @@ export interface components {
              */
             status?: string | null;
         };
-        /** @description What the models cost. */
-        PriceList: {
+        /** @description A page of what the models cost. */
+        PricePage: {
             data: components["schemas"]["ModelPrice"][];
+            meta: components["schemas"]["PageMeta"];
         };
         /** @description An error answer (RFC 9457). */
         Problem: {
@@ -1532,7 +1575,7 @@ export interface components {
             ended_at?: string | null;
             /** Format: uuid */
             id: string;
-            /** @description What sort of work: `chat`. */
+            /** @description What sort of work: `answer`, or `title` for the title that a model gives a conversation. */
             kind: string;
             /** @description Which way was chosen, and why. */
             routing?: unknown;
@@ -1627,6 +1670,11 @@ export interface components {
              * @description When the conversation began.
              */
             created_at: string;
+            /**
+             * Format: uuid
+             * @description Not null when there is more above these: to be sent as `before`.
+             */
+            earlier?: string | null;
             /** @description In order. */
             messages: components["schemas"]["SharedMessage"][];
             /**
@@ -2243,6 +2291,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description A user name counts like signing in */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     export_account: {
@@ -2261,6 +2318,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": Record<string, never>;
+                };
+            };
+            /** @description Also while two exports are under way */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2404,7 +2470,10 @@ export interface operations {
     };
     list_devices: {
         parameters: {
-            query?: never;
+            query?: {
+                page?: number;
+                per_page?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2416,7 +2485,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DeviceList"];
+                    "application/json": components["schemas"]["DevicePage"];
                 };
             };
         };
@@ -2732,6 +2801,32 @@ export interface operations {
             };
         };
     };
+    docs_viewer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Always compressed (gzip) */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/javascript": string;
+                };
+            };
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     events: {
         parameters: {
             query?: never;
@@ -2817,7 +2912,10 @@ export interface operations {
     };
     list_models: {
         parameters: {
-            query?: never;
+            query?: {
+                page?: number;
+                per_page?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2856,7 +2954,10 @@ export interface operations {
     };
     prices: {
         parameters: {
-            query?: never;
+            query?: {
+                page?: number;
+                per_page?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2868,7 +2969,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PriceList"];
+                    "application/json": components["schemas"]["PricePage"];
                 };
             };
             403: {
@@ -3047,7 +3148,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/plain": string;
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3130,6 +3231,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Of an answer: as /sessions/{id}/messages/stream; reset {text, reason} gives the text so far anew */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3386,6 +3488,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Also while two exports are under way */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     list_messages: {
@@ -3604,7 +3715,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description start, then unnamed text deltas, then usage and end; reconnect at /runs/{id}/events */
+            /** @description start {run_id, message_id, prompt_id: the prompt that is answered, also by a regeneration}, then unnamed text deltas, then usage and end; reconnect at /runs/{id}/events */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3668,6 +3779,14 @@ export interface operations {
             };
             /** @description It is not deleted, or was deleted too long ago */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3838,7 +3957,12 @@ export interface operations {
     };
     get_shared: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Those above this message: `earlier` */
+                before?: string;
+                /** @description At most so many, 100 by default; fewer when they are long */
+                per_page?: number;
+            };
             header?: never;
             path: {
                 token: string;
@@ -3874,6 +3998,35 @@ export interface operations {
             };
         };
     };
+    revoke_share: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Said"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     record_usage: {
         parameters: {
             query?: never;
@@ -3895,6 +4048,14 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Recorded"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             401: {

@@ -141,7 +141,8 @@ export function lookUp(id: string): Conversation | undefined {
 
 onLive((event) => {
   if (event.kind === 'ready' || event.kind === 'session') refreshLists();
-  if (event.kind === 'run') {
+  // A title that is made is no answer that is being written.
+  if (event.kind === 'run' && event.run_kind === 'answer') {
     const active_run = event.state === 'running' ? event.run_id : null;
     conversations.change(event.session_id, (conversation) => ({ ...conversation, active_run }));
   }

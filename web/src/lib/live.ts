@@ -7,7 +7,7 @@ import { read } from '../stream/parser';
 export type Live =
   | { kind: 'ready' }
   | { kind: 'session'; id: string; change: 'created' | 'updated' | 'deleted' }
-  | { kind: 'run'; run_id: string; session_id: string; state: 'running' | 'ended' }
+  | { kind: 'run'; run_id: string; run_kind: string; session_id: string; state: 'running' | 'ended' }
   | { kind: 'credits'; balance: number; held: number };
 
 type Listener = (event: Live) => void;

@@ -1,18 +1,19 @@
 //! The money on both databases: against a model, under races, by its operations.
 
+mod at_once;
 mod members;
 mod model;
 mod operations;
 mod races;
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::time::Duration;
 
 use kernel::{
     AccountId, Actor, Clock, Context, Credits, Ids, Random, Role, Roles, RunId, TenantId, Timestamp,
 };
 use state::State;
 use store::{Durability, Env, Options as StoreOptions, Store, params};
-use tokio_postgres::NoTls;
+use testkit::PostgresDatabase;
 
 use crate::{
     Accounting, Hold, HoldRequest, LedgerReport, ModelPrice, Options, Price, Settled, Used,
@@ -78,6 +79,7 @@ pub(crate) struct Bank {
     pub tenant: TenantId,
     pub price: Price,
     _home: Option<tempfile::TempDir>,
+    _database: Option<PostgresDatabase>,
 }
 
 impl Bank {
@@ -91,34 +93,14 @@ impl Bank {
     }
 
     pub(crate) async fn postgres(options: Options) -> Option<Self> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let Ok(server) = std::env::var("TERTULIA_TEST_POSTGRES_URL") else {
-            eprintln!("*** SKIPPED: TERTULIA_TEST_POSTGRES_URL is not set ***");
-            return None;
-        };
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let name = format!("accounting_{}_{number}", std::process::id());
-        let (client, connection) = tokio_postgres::connect(&server, NoTls).await.unwrap();
-        let closed = async move { drop(connection.await) };
-        let make = async move {
-            // Databases are made one at a time.
-            client
-                .batch_execute("SELECT pg_advisory_lock(7161)")
-                .await
-                .unwrap();
-            client
-                .batch_execute(&format!("CREATE DATABASE {name}"))
-                .await
-                .unwrap();
-            name
-        };
-        let ((), name) = tokio::join!(closed, make);
-        let (before, _) = server.rsplit_once('/').unwrap();
+        let database = PostgresDatabase::if_here().await?;
         let at = StoreOptions::Postgres {
-            url: format!("{before}/{name}"),
+            url: database.url(),
             connections: 20,
         };
-        Some(Self::open(&at, options, None).await)
+        let mut bank = Self::open(&at, options, None).await;
+        bank._database = Some(database);
+        Some(bank)
     }
 
     async fn open(at: &StoreOptions, options: Options, home: Option<tempfile::TempDir>) -> Self {
@@ -146,6 +128,7 @@ impl Bank {
             clock,
             tenant,
             _home: home,
+            _database: None,
         };
         bank.set_price(INPUT, OUTPUT).await;
         bank.price = bank.newest_price().await;
@@ -183,6 +166,22 @@ impl Bank {
             })
             .await
             .unwrap()
+            .unwrap()
+    }
+
+    /// Every row about the model's price, oldest first: both prices, and whether they ended.
+    pub(crate) async fn price_history(&self) -> Vec<(i64, i64, bool)> {
+        let sql = "SELECT input, output, ended FROM prices WHERE model_id = $1
+            ORDER BY effective_from, id";
+        self.store
+            .read(&self.ctx(), sql, |reads, sql| {
+                Box::pin(async move {
+                    let rows = reads.query(sql, params![MODEL]).await?.into_iter();
+                    rows.map(|mut row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                        .collect()
+                })
+            })
+            .await
             .unwrap()
     }
 

@@ -11,12 +11,12 @@ use super::*;
 use crate::{HoldOutcome, Record};
 
 /// Prices at which rounding shows.
-const IN: i64 = 300;
-const OUT: i64 = 700;
+pub(super) const IN: i64 = 300;
+pub(super) const OUT: i64 = 700;
 const FIRST: u32 = 8;
 const MORE: u32 = 5;
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options {
         first_output_tokens: FIRST,
         extension_tokens: MORE,
@@ -26,7 +26,7 @@ fn options() -> Options {
 }
 
 #[derive(Debug, Clone)]
-enum Op {
+pub(super) enum Op {
     /// Amount, and seconds until it expires.
     Allocate(i64, Option<u64>),
     /// Tokens of the prompt, of the answer at most, and whether it is extended.
@@ -39,7 +39,7 @@ enum Op {
     Sweep,
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Strategy<Value = Op> {
     let max = prop_oneof![Just(None), (0..20_u64).prop_map(Some)];
     prop_oneof![
         3 => (1..40_i64, prop_oneof![Just(None), (1..20_u64).prop_map(Some)])
@@ -54,14 +54,15 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn cost(prompt: u64, output: u64) -> i64 {
+pub(super) fn cost(prompt: u64, output: u64) -> i64 {
     let sum = i64::try_from(prompt).unwrap() * IN + i64::try_from(output).unwrap() * OUT;
     sum.div_euclid(1_000) + i64::from(sum % 1_000 != 0)
 }
 
+/// A hold, as one would keep it on paper.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Held {
     run: RunId,
-    id: HoldId,
     prompt: u64,
     covered: u64,
     max: Option<u64>,
@@ -70,10 +71,19 @@ struct Held {
     parts: Vec<(usize, i64)>,
 }
 
+/// What becomes of a hold that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// What it takes, and the output tokens it covers.
+    Held(i64, u64),
+    Wait,
+    Refused,
+}
+
 /// Credits as one would keep them on paper.
-#[derive(Default)]
-struct Paper {
-    now: u64,
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct Paper {
+    pub(super) now: u64,
     /// What is left of each lot, and when it expires.
     lots: Vec<(i64, Option<u64>)>,
     holds: Vec<Held>,
@@ -83,11 +93,16 @@ struct Paper {
 }
 
 impl Paper {
+    pub(super) fn allocate(&mut self, amount: i64, expiry: Option<u64>) {
+        self.lots.push((amount, expiry));
+        self.allocated += amount;
+    }
+
     fn good(&self, lot: usize) -> bool {
         self.lots[lot].1.is_none_or(|at| at > self.now)
     }
 
-    fn expire(&mut self) {
+    pub(super) fn expire(&mut self) {
         for lot in 0..self.lots.len() {
             if !self.good(lot) {
                 self.expired += std::mem::take(&mut self.lots[lot].0);
@@ -95,11 +110,11 @@ impl Paper {
         }
     }
 
-    fn balance(&self) -> i64 {
+    pub(super) fn balance(&self) -> i64 {
         self.lots.iter().map(|lot| lot.0).sum()
     }
 
-    fn held(&self) -> i64 {
+    pub(super) fn held(&self) -> i64 {
         self.holds.iter().map(|hold| hold.amount).sum()
     }
 
@@ -129,8 +144,75 @@ impl Paper {
         (0..=limit).rev().find(|n| cost(prompt, *n) <= budget)
     }
 
-    /// What is charged.
-    fn settle(&mut self, hold: Held, used: Option<(u64, u64)>) -> (i64, i64) {
+    /// A hold for so many tokens of the prompt, of the answer at most, and whether it is extended.
+    pub(super) fn hold(&mut self, run: RunId, prompt: u64, max: Option<u64>, grows: bool) -> Asked {
+        let first = u64::from(FIRST);
+        let wanted = match max {
+            Some(max) if !grows => max,
+            other => other.unwrap_or(first).min(first),
+        };
+        let least = max.unwrap_or(1).min(1);
+        let balance = self.balance();
+        let Some(covered) = Self::most(prompt, balance, wanted).filter(|n| *n >= least) else {
+            return match cost(prompt, least) <= balance + self.held() {
+                true => Asked::Wait,
+                false => Asked::Refused,
+            };
+        };
+        let amount = cost(prompt, covered);
+        let parts = self.take(amount);
+        self.holds.push(Held {
+            run,
+            prompt,
+            covered,
+            max,
+            amount,
+            parts,
+        });
+        Asked::Held(amount, covered)
+    }
+
+    /// The output tokens that an open hold covers then, and whether no more can be paid.
+    pub(super) fn extend(&mut self, run: RunId) -> Option<(u64, bool)> {
+        let n = self.holds.iter().position(|hold| hold.run == run)?;
+        let hold = &self.holds[n];
+        let (prompt, covered, before) = (hold.prompt, hold.covered, hold.amount);
+        let wanted = (covered + u64::from(MORE))
+            .min(hold.max.unwrap_or(u64::MAX))
+            .max(covered);
+        let target = Self::most(prompt, before + self.balance(), wanted)
+            .unwrap()
+            .max(covered);
+        let amount = cost(prompt, target);
+        let parts = self.take(amount - before);
+        let hold = &mut self.holds[n];
+        (hold.covered, hold.amount) = (target, amount);
+        for (lot, part) in parts {
+            match hold.parts.iter_mut().find(|(same, _)| *same == lot) {
+                Some((_, amount)) => *amount += part,
+                None => hold.parts.push((lot, part)),
+            }
+        }
+        Some((target, target == covered && wanted > covered))
+    }
+
+    /// Pays at once what can be paid, and tells the rest of it.
+    pub(super) fn record(&mut self, prompt: u64, output: u64) -> (i64, i64) {
+        let cost = cost(prompt, output);
+        let paid = cost.min(self.balance());
+        self.take(paid);
+        self.consumed += paid;
+        (paid, cost - paid)
+    }
+
+    /// What is charged for an open hold, what cannot be, and the output tokens it covered.
+    pub(super) fn settle(
+        &mut self,
+        run: RunId,
+        used: Option<(u64, u64)>,
+    ) -> Option<(i64, i64, u64)> {
+        let n = self.holds.iter().position(|hold| hold.run == run)?;
+        let hold = self.holds.remove(n);
         let cost = used.map_or(0, |(prompt, output)| cost(prompt, output));
         let mut due = cost;
         let mut parts = hold.parts;
@@ -145,7 +227,7 @@ impl Paper {
         self.take(above);
         due -= above;
         self.consumed += cost - due;
-        (cost - due, due)
+        Some((cost - due, due, hold.covered))
     }
 }
 
@@ -154,6 +236,7 @@ struct Play<'a> {
     account: AccountId,
     paper: Paper,
     start: Timestamp,
+    holds: Vec<(RunId, HoldId)>,
 }
 
 impl Play<'_> {
@@ -182,15 +265,13 @@ impl Play<'_> {
                 self.bank
                     .give(self.account, amount, expiry.map(|at| self.at(at)))
                     .await;
-                self.paper.lots.push((amount, expiry));
-                self.paper.allocated += amount;
+                self.paper.allocate(amount, expiry);
             }
             Op::Hold(prompt, max, extendable) => self.play_hold(prompt, max, extendable).await,
-            Op::Extend(n) if n < self.paper.holds.len() => self.play_extend(n).await,
-            Op::Settle(n, used) if n < self.paper.holds.len() => {
-                let hold = self.paper.holds.remove(n);
-                let run = hold.run;
-                let (charged, shortfall) = self.paper.settle(hold, used);
+            Op::Extend(n) if n < self.holds.len() => self.play_extend(n).await,
+            Op::Settle(n, used) if n < self.holds.len() => {
+                let (run, _) = self.holds.remove(n);
+                let (charged, shortfall, _) = self.paper.settle(run, used).unwrap();
                 let settled = self.bank.settle(run, used).await;
                 assert_eq!(
                     (settled.charged, settled.shortfall),
@@ -209,10 +290,7 @@ impl Play<'_> {
                     completion_tokens,
                     metadata: serde_json::Value::Null,
                 };
-                let cost = cost(prompt_tokens, completion_tokens);
-                let paid = cost.min(self.paper.balance());
-                self.paper.take(paid);
-                self.paper.consumed += paid;
+                let (paid, shortfall) = self.paper.record(prompt_tokens, completion_tokens);
                 let recorded = self
                     .bank
                     .money
@@ -220,7 +298,7 @@ impl Play<'_> {
                     .await
                     .unwrap();
                 assert_eq!(recorded.credits.micros(), paid);
-                assert_eq!(recorded.shortfall.micros(), cost - paid);
+                assert_eq!(recorded.shortfall.micros(), shortfall);
             }
             Op::Advance(seconds) => {
                 self.paper.now += seconds;
@@ -234,70 +312,31 @@ impl Play<'_> {
     }
 
     async fn play_hold(&mut self, prompt: u64, max: Option<u64>, extendable: bool) {
-        let first = u64::from(FIRST);
-        let wanted = match max {
-            Some(max) if !extendable => max,
-            other => other.unwrap_or(first).min(first),
-        };
-        let least = max.unwrap_or(1).min(1);
         let mut request = self.bank.request(self.account, prompt, max);
         request.extendable = extendable;
         let run = request.run;
-        let outcome = self.hold_in(request).await;
-        let balance = self.paper.balance();
-        let expected = Paper::most(prompt, balance, wanted).filter(|n| *n >= least);
-        match (outcome, expected) {
-            (HoldOutcome::Held(hold), Some(covered)) => {
-                let amount = cost(prompt, covered);
-                assert_eq!(
-                    (hold.amount.micros(), hold.output_tokens),
-                    (amount, covered)
-                );
-                let parts = self.paper.take(amount);
-                self.paper.holds.push(Held {
-                    run,
-                    id: hold.id,
-                    prompt,
-                    covered,
-                    max,
-                    amount,
-                    parts,
-                });
+        let expected = self.paper.hold(run, prompt, max, extendable);
+        match self.hold_in(request).await {
+            HoldOutcome::Held(hold) => {
+                let held = Asked::Held(hold.amount.micros(), hold.output_tokens);
+                assert_eq!(held, expected);
+                self.holds.push((run, hold.id));
             }
-            (HoldOutcome::Wait(_), None) => {
-                assert!(cost(prompt, least) <= balance + self.paper.held());
-            }
-            (HoldOutcome::Refused(error), None) => {
+            HoldOutcome::Wait(_) => assert_eq!(Asked::Wait, expected),
+            HoldOutcome::Refused(error) => {
                 assert!(error.is(codes::INSUFFICIENT_CREDITS));
-                assert!(cost(prompt, least) > balance + self.paper.held());
+                assert_eq!(Asked::Refused, expected);
             }
-            (outcome, expected) => panic!("{outcome:?} instead of {expected:?}"),
         }
     }
 
     async fn play_extend(&mut self, n: usize) {
-        let balance = self.paper.balance();
-        let hold = &self.paper.holds[n];
-        let (id, prompt, covered) = (hold.id, hold.prompt, hold.covered);
-        let wanted = (covered + u64::from(MORE))
-            .min(hold.max.unwrap_or(u64::MAX))
-            .max(covered);
-        let target = Paper::most(prompt, hold.amount + balance, wanted)
-            .unwrap()
-            .max(covered);
+        let (run, id) = self.holds[n];
         let extension = self.bank.money.extend(&self.bank.ctx(), id).await.unwrap();
-        assert_eq!(extension.output_tokens, target);
-        assert_eq!(extension.exhausted, target == covered && wanted > covered);
-        let amount = cost(prompt, target);
-        let parts = self.paper.take(amount - self.paper.holds[n].amount);
-        let hold = &mut self.paper.holds[n];
-        (hold.covered, hold.amount) = (target, amount);
-        for (lot, part) in parts {
-            match hold.parts.iter_mut().find(|(same, _)| *same == lot) {
-                Some((_, amount)) => *amount += part,
-                None => hold.parts.push((lot, part)),
-            }
-        }
+        assert_eq!(
+            Some((extension.output_tokens, extension.exhausted)),
+            self.paper.extend(run)
+        );
     }
 }
 
@@ -313,11 +352,11 @@ fn against_the_paper(bank: &Bank, runtime: &tokio::runtime::Runtime, cases: u32)
         runtime.block_on(async {
             let account = bank.user(0).await;
             let start = bank.clock.now();
-            let mut play = Play { bank, account, paper: Paper::default(), start };
+            let mut play = Play { bank, account, paper: Paper::default(), start, holds: Vec::new() };
             for op in ops {
                 play.play(op).await;
             }
-            while !play.paper.holds.is_empty() {
+            while !play.holds.is_empty() {
                 play.play(Op::Settle(0, None)).await;
             }
             play.play(Op::Advance(100)).await;
@@ -336,7 +375,7 @@ fn against_the_paper(bank: &Bank, runtime: &tokio::runtime::Runtime, cases: u32)
     assert_eq!((report.open_holds, report.held), (0, 0));
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

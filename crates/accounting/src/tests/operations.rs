@@ -31,6 +31,7 @@ fn check(user: Option<AccountId>, prompt_tokens: u64, max_tokens: Option<u64>) -
         model: MODEL.to_owned(),
         prompt_tokens,
         max_tokens,
+        extendable: true,
     }
 }
 
@@ -216,6 +217,11 @@ on_both! {
         // Only so many tokens are held first, and only what is affordable.
         assert_eq!(ask(10, None).await.unwrap().required, micros(10 + 256 * 3));
         assert_eq!(ask(980, None).await.unwrap().required, micros(980 + 18));
+        // What cannot be extended is held at once, as far as it is affordable.
+        for (max, required) in [(300, 10 + 300 * 3), (400, 10 + 330 * 3)] {
+            let whole = Check { extendable: false, ..check(None, 10, Some(max)) };
+            assert_eq!(bank.money.check(&ctx, whole).await.unwrap().required, micros(required));
+        }
         assert!(!ask(998, None).await.unwrap().allowed);
         assert!(ask(998, Some(0)).await.unwrap().allowed);
         // What is held may come back: it would wait, and is not refused.
@@ -386,6 +392,7 @@ on_both! {
         bank.set_price(2 * INPUT, OUTPUT).await;
         let newer = bank.newest_price().await;
         assert_eq!((newer.input, newer.effective_from), (micros(2 * INPUT), bank.clock.now()));
+        assert_eq!(bank.price_history().await, [(INPUT, OUTPUT, false), (2 * INPUT, OUTPUT, false)]);
         // An answer that has begun keeps its price.
         assert_eq!(bank.settle(run, Some((1_000, 0))).await.charged, micros(1_000));
         let refused = bank
@@ -396,6 +403,54 @@ on_both! {
             )
             .await;
         assert_eq!(code(refused), codes::VALIDATION_FAILED);
+    }
+
+    /// What the configuration names no more has no price: that is told, and nothing is booked by the old
+    /// one, but for what had begun.
+    async fn a_price_that_leaves_the_configuration_ends(bank: bare()) {
+        let (account, ctx) = bank.member(&[Role::User]).await;
+        bank.give(account, 10_000, None).await;
+        let request = bank.request(account, 1_000, Some(0));
+        let run = request.run;
+        bank.hold(request).await.unwrap();
+        bank.money.record(&bank.ctx(), record(account, 10, 10)).await.unwrap();
+        bank.clock.advance(Duration::from_secs(60));
+        for _ in 0..2 {
+            bank.money.sync_prices(&bank.system(), &[]).await.unwrap();
+        }
+        // Ended once, whatever is started again.
+        let ended = [(INPUT, OUTPUT, false), (INPUT, OUTPUT, true)];
+        assert_eq!(bank.price_history().await, ended);
+        let (_, admin) = bank.member(&[Role::Admin]).await;
+        assert!(bank.money.prices(&admin, vec![MODEL.to_owned()]).await.unwrap().is_empty());
+        let what = Calculate { model: MODEL.into(), prompt_tokens: 1, completion_tokens: 1 };
+        let refused = [
+            code(bank.money.check(&ctx, check(None, 1, None)).await),
+            code(bank.money.calculate(&ctx, what).await),
+            code(bank.money.record(&bank.ctx(), record(account, 1, 1)).await),
+        ];
+        assert_eq!(refused, [codes::MODEL_WITHOUT_PRICE; 3]);
+        assert_eq!(bank.settle(run, Some((1_000, 0))).await.charged, micros(1_000));
+        assert_eq!(bank.has(account).await, (10_000 - 40 - 1_000, 0));
+        let used = bank.money.stats(&ctx, StatsQuery::default()).await.unwrap();
+        assert_eq!(used.totals.credits, micros(1_040), "what was booked stays");
+
+        // A node that still has it in its configuration begins it anew, and so does the next start.
+        bank.clock.advance(Duration::from_secs(60));
+        let configured = ModelPrice { model: MODEL.into(), input: micros(INPUT), output: micros(OUTPUT) };
+        let args = (bank.money.clone(), configured);
+        let price = bank
+            .store
+            .write(&bank.ctx(), Durability::Fast, args, |uow, (money, configured)| {
+                Box::pin(money.price_of(uow, configured))
+            })
+            .await
+            .unwrap();
+        assert_eq!((price.input, price.effective_from), (micros(INPUT), bank.clock.now()));
+        bank.set_price(INPUT, OUTPUT).await;
+        assert_eq!(bank.newest_price().await, price);
+        assert_eq!(bank.price_history().await, [&ended[..], &ended[..1]].concat());
+        bank.verified().await;
     }
 
     /// A free model needs no credits and leaves no entry.

@@ -11,13 +11,7 @@ use kernel::{Error, Result, codes};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
-/// Bytes of a body that is too large which are still taken, so that a client
-/// that sends before it reads gets to see the answer.
-const POLITE: usize = 8 * 1024 * 1024;
-/// How long that may take.
-const POLITE_FOR: Duration = Duration::from_secs(2);
-
-/// Reads a whole body.
+/// Reads a whole body. What is too large is left where it is (see `leftover`).
 pub(crate) async fn read(mut body: Body, limit: usize, patience: Duration) -> Result<Bytes> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let mut whole = Whole::default();
@@ -36,7 +30,6 @@ pub(crate) async fn read(mut body: Body, limit: usize, patience: Duration) -> Re
             return Ok(whole.bytes());
         }
     }
-    let _ = tokio::time::timeout(POLITE_FOR.min(patience), discard(&mut body)).await;
     Err(Error::new(
         codes::PAYLOAD_TOO_LARGE,
         format!("The body of a request is at most {limit} bytes long."),
@@ -73,16 +66,6 @@ impl Whole {
         match self.pieces.len() {
             0 | 1 => self.pieces.pop().unwrap_or_default(),
             _ => self.pieces.concat().into(),
-        }
-    }
-}
-
-async fn discard(body: &mut Body) {
-    let mut discarded = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        discarded += frame.data_ref().map_or(0, Bytes::len);
-        if discarded > POLITE {
-            return;
         }
     }
 }
@@ -202,7 +185,7 @@ mod tests {
     #[derive(Debug, Deserialize)]
     #[expect(dead_code, reason = "only read into")]
     struct Inner {
-        amount: kernel::Credits,
+        amount: crate::extract::Amount,
     }
 
     fn parse(text: impl AsRef<[u8]>) -> Result<Input> {
@@ -264,6 +247,22 @@ mod tests {
             (r#"{"user_id": "a", "count": 99999999999}"#, "count"),
             (
                 r#"{"user_id": "a", "inner": {"amount": 0.0000001}}"#,
+                "inner.amount",
+            ),
+            (
+                r#"{"user_id": "a", "inner": {"amount": 1.00000000000000001}}"#,
+                "inner.amount",
+            ),
+            (
+                r#"{"user_id": "a", "inner": {"amount": "10"}}"#,
+                "inner.amount",
+            ),
+            (
+                r#"{"user_id": "a", "inner": {"amount": 1e400}}"#,
+                "inner.amount",
+            ),
+            (
+                r#"{"user_id": "a", "inner": {"amount": null}}"#,
                 "inner.amount",
             ),
             (r#"{"user_id": "a", "inner": {}}"#, "inner.amount"),

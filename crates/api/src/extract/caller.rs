@@ -57,7 +57,7 @@ fn seen(parts: &Parts) -> Result<Arc<Seen>> {
 }
 
 /// The token of `Authorization: Bearer`.
-fn bearer(headers: &HeaderMap) -> Result<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str> {
     let missing = || {
         Error::new(
             codes::NOT_AUTHENTICATED,

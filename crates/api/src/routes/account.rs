@@ -1,23 +1,28 @@
 //! One's own account: who one is, its password, its devices, its data, its end.
 
+use std::sync::Arc;
+
 use axum::{
-    Json,
+    Extension, Json,
     body::Body,
     extract::State,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, header};
-use kernel::kinds;
+use kernel::{Paged, kinds};
 use security::{Device, PatchMe, Secret, User};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     App,
-    extract::{Caller, Key, Posted},
+    extract::{Caller, Key, Posted, Query, caller::bearer},
+    places::Use,
     problem::{Answer, ProblemBody},
+    rate::Class,
+    seen::Seen,
     wire,
 };
 
@@ -62,10 +67,19 @@ fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D
         (status = 200, body = wire::User),
         (status = 409, body = ProblemBody, description = "The user name is taken"),
         (status = 422, body = ProblemBody),
+        (status = 429, body = ProblemBody, description = "A user name counts like signing in"),
     ),
 )]
-async fn patch_me(State(app): State<App>, posted: Posted<PatchMeInput>) -> Answer<Json<User>> {
+async fn patch_me(
+    State(app): State<App>,
+    Extension(seen): Extension<Arc<Seen>>,
+    posted: Posted<PatchMeInput>,
+) -> Answer<Json<User>> {
     let Posted { ctx, input } = posted;
+    // That a name is taken tells of somebody.
+    if matches!(input.username, Some(Some(_))) {
+        app.limit(&ctx, Class::SignIn, &seen).await?;
+    }
     let patch = PatchMe {
         display_name: input.display_name,
         username: input.username,
@@ -104,19 +118,18 @@ async fn password(State(app): State<App>, posted: Posted<PasswordInput>) -> Answ
     ))
 }
 
-/// The devices that are signed in, the last used first; at most 200.
-#[derive(Serialize)]
-struct Devices {
-    data: Vec<Device>,
-}
-
 /// One's own devices that are signed in, the last used first
 #[utoipa::path(get, path = "/auth/sessions", tag = "account", operation_id = "list_devices",
-    responses((status = 200, body = wire::DeviceList)),
+    params(("page" = Option<u32>, Query), ("per_page" = Option<u32>, Query)),
+    responses((status = 200, body = wire::DevicePage)),
 )]
-async fn devices(State(app): State<App>, Caller(ctx): Caller) -> Answer<Json<Devices>> {
-    let data = app.parts().security.devices(&ctx).await?;
-    Ok(Json(Devices { data }))
+async fn devices(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    query: Query,
+) -> Answer<Json<Paged<Device>>> {
+    let security = &app.parts().security;
+    Ok(Json(security.devices(&ctx, query.page()?).await?))
 }
 
 /// Signs one of one's own devices out
@@ -136,11 +149,16 @@ async fn sign_out(
 /// Everything that is one's own in this tenant, as one JSON document
 ///
 /// `{account, memberships, conversations: [{..., messages: [...]}], assistants, prompts, ledger, usage}`;
-/// conversations that are deleted and could be restored have a `deleted_at`.
+/// conversations that are deleted and could be restored have a `deleted_at`. What is no JSON broke off,
+/// as it does when the session ends meanwhile.
 #[utoipa::path(get, path = "/auth/me/export", tag = "account", operation_id = "export_account",
-    responses((status = 200, body = Object, description = "The file tertulia-export.json")),
+    responses(
+        (status = 200, body = Object, description = "The file tertulia-export.json"),
+        (status = 429, body = ProblemBody, description = "Also while two exports are under way"),
+    ),
 )]
 async fn export(State(app): State<App>, Caller(ctx): Caller) -> Answer<Response> {
+    let place = app.place(&ctx, Use::Export)?;
     let parts = app.parts();
     let pieces = parts.chat.export_account(&ctx, &parts.security).await?;
     let headers = [
@@ -153,7 +171,8 @@ async fn export(State(app): State<App>, Caller(ctx): Caller) -> Answer<Response>
             HeaderValue::from_static("attachment; filename=\"tertulia-export.json\""),
         ),
     ];
-    Ok((headers, Body::from_stream(pieces)).into_response())
+    let body = place.held_by(Body::from_stream(pieces));
+    Ok((headers, body).into_response())
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -188,7 +207,8 @@ async fn erase(
         .await?;
     let said = json!({"message": "Your account and all that was in it are erased."});
     let mut response = Json(said).into_response();
-    if app.cookies().access(&headers).is_some() {
+    // A token ends its account; whose the cookies are is another matter.
+    if bearer(&headers).is_err() {
         app.cookies().clear(&mut response);
     }
     Ok(response)

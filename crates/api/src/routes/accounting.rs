@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use accounting::{
-    Allocate, Allocated, Balance, Calculate, Calculated, Check, Checked, Entry, GroupBy, Record,
-    Recorded, Stats, StatsQuery,
+    Allocate, Allocated, Balance, Calculate, Calculated, Checked, Entry, GroupBy, Record, Recorded,
+    Stats, StatsQuery,
 };
 use axum::{Extension, Json, extract::State};
+use chat::{CheckAnswer, PromptSize};
 use http::StatusCode;
 use kernel::{AccountId, Credits, Error, Paged, Result, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     App,
-    extract::{Caller, Posted, Query},
+    extract::{Amount, Caller, Posted, Query},
     problem::{Answer, ProblemBody},
     rate::Class,
     seen::Seen,
@@ -48,9 +49,15 @@ struct ModelPrice {
 
 /// What the models cost; for admins
 #[utoipa::path(get, path = "/prices", tag = "credits", operation_id = "prices",
-    responses((status = 200, body = wire::PriceList), (status = 403, body = ProblemBody)),
+    params(("page" = Option<u32>, Query), ("per_page" = Option<u32>, Query)),
+    responses((status = 200, body = wire::PricePage), (status = 403, body = ProblemBody)),
 )]
-async fn prices(State(app): State<App>, Caller(ctx): Caller) -> Answer<Json<Value>> {
+async fn prices(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    query: Query,
+) -> Answer<Json<Paged<ModelPrice>>> {
+    let page = query.page()?;
     let (orchestrator, accounting) = (&app.parts().orchestrator, &app.parts().accounting);
     let models = orchestrator.prices().into_iter().map(|(model, ..)| model);
     let prices = accounting.prices(&ctx, models.collect()).await?;
@@ -64,8 +71,7 @@ async fn prices(State(app): State<App>, Caller(ctx): Caller) -> Answer<Json<Valu
         output_price: price.output,
         valid_from: price.effective_from,
     });
-    let data: Vec<ModelPrice> = prices.collect();
-    Ok(Json(json!({ "data": data })))
+    Ok(Json(Paged::of(prices.collect(), page)))
 }
 
 /// An id that cannot be read names nobody.
@@ -147,28 +153,26 @@ async fn check(
     posted: Posted<CheckInput>,
 ) -> Answer<Json<Checked>> {
     let Posted { ctx, input } = posted;
-    let prompt_tokens = match (input.prompt_tokens, &input.prompt) {
-        (Some(tokens), _) => tokens,
+    let prompt = match (input.prompt_tokens, input.prompt) {
+        (Some(tokens), _) => PromptSize::Tokens(tokens),
         (None, Some(prompt)) => {
-            let orchestrator = &app.parts().orchestrator;
-            let model = orchestrator.model(&ctx, &input.model_id)?;
             if prompt.len() > LONG_PROMPT {
                 app.limit(&ctx, Class::Chat, &seen).await?;
             }
-            orchestrator.count_text(&model, prompt).await
+            PromptSize::Text(prompt)
         }
         (None, None) => Err(Error::invalid(
             "prompt_tokens",
             "give prompt_tokens or prompt",
         ))?,
     };
-    let check = Check {
+    let check = CheckAnswer {
         user: input.user_id.as_deref().map(user).transpose()?,
         model: input.model_id,
-        prompt_tokens,
+        prompt,
         max_tokens: input.max_tokens,
     };
-    Ok(Json(app.parts().accounting.check(&ctx, check).await?))
+    Ok(Json(app.parts().chat.check(&ctx, check).await?))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -199,7 +203,7 @@ async fn calculate(
         prompt_tokens: input.prompt_tokens,
         completion_tokens: input.completion_tokens,
     };
-    Ok(Json(app.parts().accounting.calculate(&ctx, what).await?))
+    Ok(Json(app.parts().chat.calculate(&ctx, what).await?))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -208,7 +212,7 @@ struct AllocateInput {
     target_user_id: String,
     /// More than 0, at most six places.
     #[schema(value_type = f64)]
-    amount: Credits,
+    amount: Amount,
     /// When what is left of them is gone.
     #[serde(alias = "expiresAt")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -233,7 +237,7 @@ async fn allocate(
     ctx.require(&[kernel::Role::Admin])?;
     let allocate = Allocate {
         target: user(&input.target_user_id)?,
-        amount: input.amount,
+        amount: input.amount.0,
         expires_at: input.expires_at,
         note: input.note,
     };
@@ -260,8 +264,9 @@ struct RecordInput {
     params(("Idempotency-Key" = Option<String>, Header)),
     request_body = RecordInput,
     responses(
-        (status = 201, body = wire::Recorded), (status = 401, body = ProblemBody),
-        (status = 403, body = ProblemBody), (status = 422, body = ProblemBody),
+        (status = 201, body = wire::Recorded), (status = 400, body = ProblemBody),
+        (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
+        (status = 422, body = ProblemBody),
     ),
 )]
 async fn record(
@@ -279,7 +284,7 @@ async fn record(
     };
     Ok((
         StatusCode::CREATED,
-        Json(app.parts().accounting.record(&ctx, record).await?),
+        Json(app.parts().chat.record(&ctx, record).await?),
     ))
 }
 

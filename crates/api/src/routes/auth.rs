@@ -1,7 +1,9 @@
 //! Registering, signing in and out (S0.1, S4.1, S4.2).
 
+use std::sync::Arc;
+
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -15,8 +17,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     App,
-    extract::{Anyone, Posted},
+    extract::{Anyone, caller::bearer},
     problem::{Answer, Problem, ProblemBody},
+    seen::Seen,
     wire,
 };
 
@@ -186,19 +189,44 @@ async fn refresh(
 }
 
 /// Signs this device out
+///
+/// The page's cookies are taken away, also when its session is over already.
 #[utoipa::path(post, path = "/auth/logout", tag = "auth", operation_id = "logout",
     responses((status = 200, body = wire::Said), (status = 401, body = ProblemBody)),
 )]
 async fn logout(
     State(app): State<App>,
+    Extension(seen): Extension<Arc<Seen>>,
     headers: HeaderMap,
-    posted: Posted<serde::de::IgnoredAny>,
+    posted: Anyone<serde::de::IgnoredAny>,
 ) -> Answer<Response> {
-    app.parts().security.logout(&posted.ctx).await?;
+    let (security, cookies) = (&app.parts().security, app.cookies());
     let mut response = Json(json!({"message": "Signed out."})).into_response();
-    if app.cookies().access(&headers).is_some() {
-        app.cookies().clear(&mut response);
+    let (access, refresh) = match bearer(&headers) {
+        // A token ends its own session; whose the cookies are is another matter.
+        Ok(token) => {
+            let ctx = app.authenticate(token, &seen).await?;
+            security.logout(&ctx).await?;
+            return Ok(response);
+        }
+        Err(error) => match (cookies.access(&headers), cookies.refresh(&headers)) {
+            (None, None) => return Err(error.into()),
+            either => either,
+        },
+    };
+    cookies.require_own_page(&Method::POST, &headers)?;
+    if let Some(token) = access {
+        match app.authenticate(token, &seen).await {
+            Ok(ctx) => security.logout(&ctx).await?,
+            // Its time is over, while that of the other one mostly is not.
+            Err(error) if error.kind() == ErrorKind::Unauthenticated => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    if let Some(token) = refresh {
+        security.logout_by_refresh(&posted.ctx, token).await?;
+    }
+    cookies.clear(&mut response);
     Ok(response)
 }
 

@@ -20,6 +20,7 @@ use super::runs::RunWire;
 use crate::{
     App,
     extract::{Caller, Key, Posted, Query},
+    places::Use,
     problem::{Answer, ProblemBody},
     wire,
 };
@@ -199,6 +200,7 @@ async fn delete(
     responses(
         (status = 200, body = wire::Conversation),
         (status = 404, body = ProblemBody, description = "It is not deleted, or was deleted too long ago"),
+        (status = 429, body = ProblemBody),
     ),
 )]
 async fn restore(
@@ -246,6 +248,7 @@ async fn stop(
     responses(
         (status = 200, body = str, description = "Markdown or JSON"),
         (status = 404, body = ProblemBody),
+        (status = 429, body = ProblemBody, description = "Also while two exports are under way"),
     ),
 )]
 async fn export(
@@ -259,6 +262,7 @@ async fn export(
         Some("json") => ExportFormat::Json,
         Some(_) => Err(Error::invalid("format", "is md or json"))?,
     };
+    let place = app.place(&ctx, Use::Export)?;
     let export = app.parts().conversations.export(&ctx, id.0, format).await?;
     let name = format!("attachment; filename=\"{}\"", export.file_name);
     let headers = [
@@ -271,7 +275,7 @@ async fn export(
             HeaderValue::from_str(&name).map_err(Error::internal)?,
         ),
     ];
-    Ok((headers, export.body).into_response())
+    Ok((headers, place.held_by(export.body.into())).into_response())
 }
 
 /// Finds conversations by their words

@@ -20,6 +20,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     App,
     extract::{Caller, Key, Keys, Posted, Query},
+    places::Use,
     problem::{Answer, ProblemBody},
     wire,
 };
@@ -148,7 +149,8 @@ async fn send(
     request_body = PromptInput,
     responses(
         (status = 200, body = str, content_type = "text/event-stream",
-            description = "start, then unnamed text deltas, then usage and end; reconnect at /runs/{id}/events"),
+            description = "start {run_id, message_id, prompt_id: the prompt that is answered, also by a \
+                regeneration}, then unnamed text deltas, then usage and end; reconnect at /runs/{id}/events"),
         (status = 402, body = ProblemBody), (status = 404, body = ProblemBody),
         (status = 409, body = ProblemBody), (status = 422, body = ProblemBody),
     ),
@@ -277,7 +279,7 @@ async fn streamed(
     id: ConversationId,
     prompt: Prompt,
 ) -> Answer<Response> {
-    let place = app.place(ctx)?;
+    let place = app.place(ctx, Use::Answer)?;
     let sent = app.parts().chat.send(ctx, id, prompt).await?;
     let events = app.parts().runs.follow(ctx, sent.run_id).await?;
     app.stream(ctx, events, place)

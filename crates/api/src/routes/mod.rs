@@ -7,6 +7,7 @@ pub(crate) mod admin;
 mod assistants;
 mod auth;
 mod conversations;
+mod docs;
 mod events;
 mod messages;
 mod models;
@@ -52,6 +53,7 @@ fn table() -> OpenApiRouter<App> {
         .merge(accounting::table())
         .merge(models::table())
         .merge(operation::table())
+        .merge(docs::table())
         .merge(page::table())
 }
 

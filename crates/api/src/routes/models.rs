@@ -1,13 +1,18 @@
 //! Models: which there are for the caller (S0.5).
 
 use axum::{Json, extract::State};
-use kernel::Credits;
-use orchestrator::{Model, ModelKind};
+use kernel::{Credits, PageMeta, Paged};
+use orchestrator::{Model, ModelKind, ModelState, Trouble};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{App, extract::Caller, problem::Answer};
+use crate::{
+    App,
+    extract::{Caller, Query},
+    problem::Answer,
+    wire,
+};
 
 /// This part's routes.
 pub(crate) fn table() -> OpenApiRouter<App> {
@@ -34,11 +39,46 @@ struct ModelWire {
     output_price: Option<Credits>,
     /// Who serves it, the preferred one first.
     providers: Vec<String>,
+    state: StateWire,
 }
 
-impl From<&Model> for ModelWire {
-    fn from(model: &Model) -> Self {
+/// Whether a model can answer, as far as is known without asking it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelState)]
+struct StateWire {
+    /// `ready`: in memory; `loading`; `cold`: loaded when it is first asked, which takes a moment; `available`: its
+    /// provider was not heard to fail; `unavailable`: it will probably not answer, for the `reason`.
+    #[schema(example = "ready")]
+    status: &'static str,
+    /// file_missing, not_loadable, key_refused, overloaded, unreachable, too_slow, unknown_model, failing. A failure is
+    /// told for at most two minutes, and until the model answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, required = false, example = "key_refused")]
+    reason: Option<Trouble>,
+    /// The reason as a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    detail: Option<&'static str>,
+}
+
+impl From<ModelState> for StateWire {
+    fn from(state: ModelState) -> Self {
+        let reason = match state {
+            ModelState::Unavailable(trouble) => Some(trouble),
+            _ => None,
+        };
         Self {
+            status: state.as_str(),
+            reason,
+            detail: reason.map(Trouble::sentence),
+        }
+    }
+}
+
+impl ModelWire {
+    fn new(model: &Model, state: ModelState) -> Self {
+        Self {
+            state: state.into(),
             id: model.id.clone(),
             kind: model.kind,
             context_window: model.context_window,
@@ -54,10 +94,12 @@ impl From<&Model> for ModelWire {
     }
 }
 
-/// The models one may use, in order of preference.
+/// A page of the models one may use, in order of preference.
 #[derive(Debug, Serialize, ToSchema)]
 struct Models {
     data: Vec<ModelWire>,
+    #[schema(value_type = wire::PageMeta)]
+    meta: PageMeta,
     /// What to do when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
@@ -66,18 +108,17 @@ struct Models {
 
 /// The models one may use, in order of preference
 #[utoipa::path(get, path = "/models", tag = "models", operation_id = "list_models",
+    params(("page" = Option<u32>, Query), ("per_page" = Option<u32>, Query)),
     responses((status = 200, body = Models)),
 )]
-async fn list(State(app): State<App>, Caller(ctx): Caller) -> Answer<Json<Models>> {
+async fn list(State(app): State<App>, Caller(ctx): Caller, query: Query) -> Answer<Json<Models>> {
     ctx.account()?;
-    let models = app.parts().orchestrator.models(&ctx);
-    let data: Vec<ModelWire> = models
-        .iter()
-        .map(|model| ModelWire::from(&**model))
-        .collect();
-    let hint = data.is_empty().then_some(
+    let orchestrator = &app.parts().orchestrator;
+    let page = Paged::of(orchestrator.models(&ctx), query.page()?);
+    let Paged { data, meta } = page.map(|model| ModelWire::new(&model, orchestrator.state(&model)));
+    let hint = (meta.total == 0).then_some(
         "No model is configured. Run `make models` for the local one, or set OPENAI_API_KEY, or add \
          [[providers]] and [[models]] to the configuration; then start the server again.",
     );
-    Ok(Json(Models { data, hint }))
+    Ok(Json(Models { data, meta, hint }))
 }

@@ -1,22 +1,22 @@
-//! For whoever runs or explores the server: health, metrics, documentation.
+//! For whoever runs or explores the server: health, metrics, the API's description.
 
 use std::time::Duration;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use kernel::{Context, Error, Role, Timestamp};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use kernel::{Context, Error, Role, Timestamp, codes};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    App, error_pages,
+    App,
     extract::{Open, caller, caller::Visitor},
-    problem::Answer,
+    problem::{Answer, ProblemBody},
 };
 
 /// This part's routes.
@@ -27,8 +27,6 @@ pub(crate) fn table() -> OpenApiRouter<App> {
         .routes(routes!(ready))
         .routes(routes!(metrics))
         .routes(routes!(openapi))
-        .routes(routes!(docs))
-        .routes(routes!(error_page))
 }
 
 /// What this server is, and where to go on.
@@ -147,15 +145,19 @@ async fn health(State(app): State<App>, Open(ctx): Open) -> Response {
 /// Whether this node takes work: a load balancer asks here
 #[utoipa::path(get, path = "/ready", tag = "operation", operation_id = "ready", responses(
     (status = 200, body = str, description = "Send requests here"),
-    (status = 503, body = str, description = "Stopping, or the database is down"),
+    (status = 503, body = ProblemBody, description = "Stopping, or the database is down"),
 ))]
-async fn ready(State(app): State<App>, Open(ctx): Open) -> (StatusCode, &'static str) {
+async fn ready(State(app): State<App>, Open(ctx): Open) -> Answer<&'static str> {
     if app.is_stopping() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping");
+        let sentence = "The server is stopping; send requests to another one.";
+        return Err(Error::new(codes::SHUTTING_DOWN, sentence).into());
     }
     match database_answers(&app, &ctx.as_system("ready")).await {
-        true => (StatusCode::OK, "ready"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "database unavailable"),
+        true => Ok("ready"),
+        false => {
+            let sentence = "The database does not answer; send requests to another server.";
+            Err(Error::new(codes::DATABASE_UNAVAILABLE, sentence).into())
+        }
     }
 }
 
@@ -186,43 +188,4 @@ async fn metrics(State(app): State<App>, visitor: Visitor) -> Answer<Response> {
 async fn openapi(State(app): State<App>) -> Response {
     let kind = HeaderValue::from_static("application/json");
     ([(header::CONTENT_TYPE, kind)], app.openapi().clone()).into_response()
-}
-
-/// The API, to read and to try
-#[utoipa::path(get, path = "/docs", tag = "operation", operation_id = "docs", responses(
-    (status = 200, body = str, content_type = "text/html"),
-))]
-async fn docs() -> Response {
-    // The viewer is one pinned script of a content delivery network, checked by
-    // its hash; it may talk to this server only.
-    const POLICY: &str = "default-src 'none'; script-src https://cdn.jsdelivr.net; \
-        style-src 'unsafe-inline'; img-src 'self' data:; font-src data:; connect-src 'self'; \
-        base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    let headers: [(HeaderName, HeaderValue); 2] = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/html; charset=utf-8"),
-        ),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(POLICY),
-        ),
-    ];
-    (headers, include_str!("../../assets/docs.html")).into_response()
-}
-
-/// What an error code means and what to do
-#[utoipa::path(get, path = "/docs/errors/{code}", tag = "operation", operation_id = "error_page",
-    params(("code" = String, Path, description = "The code of a problem", example = "not_found")),
-    responses((status = 200, body = str, content_type = "text/markdown"), (status = 404)),
-)]
-async fn error_page(
-    code: Result<Path<String>, axum::extract::rejection::PathRejection>,
-) -> Answer<Response> {
-    let text = code
-        .ok()
-        .and_then(|code| error_pages::page(code.0.trim_end_matches(".md")));
-    let text = text.ok_or_else(|| Error::not_found("Error page"))?;
-    let kind = HeaderValue::from_static("text/markdown; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }

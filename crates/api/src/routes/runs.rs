@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::{
     App,
     extract::{Caller, Key, Posted, Query},
+    places::Use,
     problem::{Answer, Problem},
 };
 
@@ -33,7 +34,7 @@ pub(crate) fn table() -> OpenApiRouter<App> {
 #[schema(as = Run)]
 pub(crate) struct RunWire {
     id: Uuid,
-    /// What sort of work: `chat`.
+    /// What sort of work: `answer`, or `title` for the title that a model gives a conversation.
     kind: String,
     /// What it works on: the conversation of an answer.
     subject_id: Option<Uuid>,
@@ -112,7 +113,8 @@ async fn get(
         ("Last-Event-ID" = Option<String>, Header, description = "The same, as browsers send it"),
     ),
     responses(
-        (status = 200, body = str, content_type = "text/event-stream"),
+        (status = 200, body = str, content_type = "text/event-stream",
+            description = "Of an answer: as /sessions/{id}/messages/stream; reset {text, reason} gives the text so far anew"),
         (status = 404, body = crate::problem::ProblemBody),
     ),
 )]
@@ -122,7 +124,7 @@ async fn events(
     run: Key<kinds::Run>,
     After(after): After,
 ) -> Answer<Response> {
-    let place = app.place(&ctx)?;
+    let place = app.place(&ctx, Use::Answer)?;
     let events = app.parts().runs.events(&ctx, run.0, after).await?;
     app.stream(&ctx, events, place)
 }

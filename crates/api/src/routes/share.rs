@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     App,
-    extract::{Caller, Key, Posted, caller::Visitor},
+    extract::{Caller, Key, Posted, Query, caller::Visitor},
     problem::{Answer, ProblemBody},
     rate::Class,
     wire,
@@ -25,7 +25,7 @@ use crate::{
 pub(crate) fn table() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(share, get, unshare))
-        .routes(routes!(shared))
+        .routes(routes!(shared, revoke))
 }
 
 /// A shared branch, for its owner.
@@ -104,7 +104,7 @@ async fn get(
     Ok(Json(share.into()))
 }
 
-/// Ends the sharing at once
+/// Ends the sharing at once; an administrator ends that of others, too
 #[utoipa::path(delete, path = "/sessions/{id}/share", tag = "conversations", operation_id = "unshare_session",
     params(("id" = Uuid, Path)),
     responses((status = 200, body = wire::Said), (status = 404, body = ProblemBody)),
@@ -115,9 +115,10 @@ async fn unshare(
     id: Key<kinds::Conversation>,
 ) -> Answer<Json<Value>> {
     app.parts().conversations.unshare(&ctx, id.0).await?;
-    let message = "The conversation is not shared any more.";
-    Ok(Json(json!({ "message": message })))
+    Ok(Json(json!({ "message": UNSHARED })))
 }
+
+const UNSHARED: &str = "The conversation is not shared any more.";
 
 /// A shared branch, for everybody.
 #[derive(Debug, Serialize, ToSchema)]
@@ -132,6 +133,9 @@ struct SharedWire {
     shared_at: Timestamp,
     /// In order.
     messages: Vec<SharedMessageWire>,
+    /// Not null when there is more above these: to be sent as `before`.
+    #[schema(value_type = Option<Uuid>)]
+    earlier: Option<MessageId>,
 }
 
 /// A message of a shared branch.
@@ -157,6 +161,7 @@ impl From<SharedConversation> for SharedWire {
             title: shared.title,
             created_at: shared.created_at,
             shared_at: shared.shared_at,
+            earlier: shared.earlier,
             messages: messages
                 .map(|message| SharedMessageWire {
                     id: message.id,
@@ -176,9 +181,16 @@ const NOT_INDEXED: [(HeaderName, HeaderValue); 1] = [(
     HeaderValue::from_static("noindex"),
 )];
 
-/// A shared branch, without signing in
+/// Messages that are shown at once, where nobody says how many.
+const SHOWN: i64 = 100;
+
+/// A shared branch, without signing in; its last messages, or those above one of them
 #[utoipa::path(get, path = "/shared/{token}", tag = "conversations", operation_id = "get_shared", security(()),
-    params(("token" = String, Path)),
+    params(
+        ("token" = String, Path),
+        ("before" = Option<Uuid>, Query, description = "Those above this message: `earlier`"),
+        ("per_page" = Option<u32>, Query, description = "At most so many, 100 by default; fewer when they are long"),
+    ),
     responses(
         (status = 200, body = SharedWire),
         (status = 404, body = ProblemBody, description = "Unknown, revoked or deleted"),
@@ -189,10 +201,39 @@ async fn shared(
     State(app): State<App>,
     visitor: Visitor,
     token: Result<Path<String>, PathRejection>,
+    query: Query,
 ) -> Answer<([(HeaderName, HeaderValue); 1], Json<SharedWire>)> {
     let ctx = app.anonymous(&visitor.seen);
     app.limit(&ctx, Class::Reads, &visitor.seen).await?;
-    let Path(token) = token.map_err(|_| Error::not_found("Shared conversation"))?;
-    let shared = app.parts().chat.shared(&ctx, &token).await?;
+    let Path(token) = token.map_err(|_| absent())?;
+    let before = query
+        .text("before")
+        .map(str::parse::<MessageId>)
+        .transpose();
+    let before = before.map_err(|_| Error::not_found("Message"))?;
+    let most = match query.text("per_page") {
+        Some(_) => query.page()?.limit(),
+        None => SHOWN,
+    };
+    let shared = app.parts().chat.shared(&ctx, &token, before, most).await?;
     Ok((NOT_INDEXED, Json(shared.into())))
+}
+
+/// Ends one's own sharing by its link, or as an administrator that of anybody in the tenant
+#[utoipa::path(delete, path = "/shared/{token}", tag = "conversations", operation_id = "revoke_share",
+    params(("token" = String, Path)),
+    responses((status = 200, body = wire::Said), (status = 404, body = ProblemBody)),
+)]
+async fn revoke(
+    State(app): State<App>,
+    Caller(ctx): Caller,
+    token: Result<Path<String>, PathRejection>,
+) -> Answer<Json<Value>> {
+    let Path(token) = token.map_err(|_| absent())?;
+    app.parts().conversations.revoke_share(&ctx, &token).await?;
+    Ok(Json(json!({ "message": UNSHARED })))
+}
+
+fn absent() -> Error {
+    Error::not_found("Shared conversation")
 }

@@ -2,7 +2,7 @@
 //! connection, stopped on Ctrl-C, with what it cost.
 
 use std::{
-    io::Write,
+    io::{IsTerminal, Write},
     time::{Duration, Instant},
 };
 
@@ -19,24 +19,36 @@ use super::{
 
 /// How long a lost connection is tried again.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The wait before the second try; each further one is twice as long, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// The exit status of a program that Ctrl-C has ended.
+pub(crate) const INTERRUPTED: i32 = 130;
 
-/// What is known of the answer so far.
+/// What was asked, and what is known of the answer so far.
 #[derive(Debug, Default)]
 struct Answer {
+    path: String,
+    prompt: Value,
+    key: String,
     run: Option<String>,
     last_id: Option<String>,
+    /// The text is shown as it comes: on a terminal. A program that reads it gets what counts in the
+    /// end, because nothing can be taken back.
+    live: bool,
     text: String,
     end: Option<Value>,
 }
 
-/// How reading a stream ended.
+/// How reading an answer ended.
 enum Read {
     End,
     Lost,
     Interrupted,
 }
 
-/// Asks and shows the answer; answers its `end` event.
+/// Asks and shows the answer; answers its `end` event. The first Ctrl-C stops the answer, a second
+/// one leaves without waiting for its end.
 pub(crate) async fn ask(
     server: &mut Server,
     session: &str,
@@ -44,47 +56,22 @@ pub(crate) async fn ask(
     key: &str,
     interrupts: &mut mpsc::Receiver<()>,
 ) -> Result<Value> {
-    let path = format!("/sessions/{session}/messages/stream");
-    let body = json!({"prompt": prompt});
-    let mut answer = Answer::default();
-    let mut lost_at = None;
-    let mut pause = Duration::from_millis(200);
-    loop {
-        let response = match &answer.run {
-            None => server.post_stream(&path, &body, key).await,
-            Some(run) => server.resume(run, answer.last_id.as_deref()).await,
-        };
-        let read = match response {
-            Ok(response) => {
-                let before = answer.last_id.clone();
-                let read = answer.read(response, interrupts).await?;
-                if answer.last_id != before {
-                    (lost_at, pause) = (None, Duration::from_millis(200));
-                }
-                read
-            }
-            Err(error) if answer.run.is_some() && is_passing(&error) => Read::Lost,
-            Err(error) => return Err(error),
-        };
-        match read {
-            Read::End => return Ok(answer.end.unwrap_or_default()),
-            Read::Interrupted => answer.stop(server).await?,
-            Read::Lost => {
-                let since = *lost_at.get_or_insert_with(|| {
-                    eprint!("\n[connection lost, reconnecting]\n");
-                    Instant::now()
-                });
-                if since.elapsed() > PATIENCE {
-                    bail!(
-                        "the server did not come back within {} seconds",
-                        PATIENCE.as_secs()
-                    );
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(3));
-            }
+    let mut answer = Answer {
+        path: format!("/sessions/{session}/messages/stream"),
+        prompt: json!({"prompt": prompt}),
+        key: key.to_owned(),
+        live: std::io::stdout().is_terminal(),
+        ..Answer::default()
+    };
+    if let Read::Interrupted = answer.follow(server, interrupts).await? {
+        tokio::select! {
+            stopped = answer.stop(server) => stopped?,
+            Some(()) = interrupts.recv() => std::process::exit(INTERRUPTED),
         }
     }
+    // One that came too late for this answer is not meant for what follows.
+    while interrupts.try_recv().is_ok() {}
+    Ok(answer.end.unwrap_or_default())
 }
 
 /// The server is away or on its way back.
@@ -92,10 +79,69 @@ fn is_passing(error: &anyhow::Error) -> bool {
     error.is::<Lost>()
         || error
             .downcast_ref::<Refusal>()
-            .is_some_and(|r| r.status >= 500)
+            .is_some_and(|refusal| (502..=504).contains(&refusal.status))
+}
+
+/// Bounded waiting for a server that is away.
+#[derive(Debug, Default)]
+struct Away(Option<(Instant, Duration)>);
+
+impl Away {
+    /// How long to wait before the next try.
+    fn pause(&mut self) -> Result<Duration> {
+        let (since, pause) = self.0.get_or_insert_with(|| {
+            eprint!("\n[connection lost, reconnecting]\n");
+            (Instant::now(), FIRST_PAUSE)
+        });
+        if since.elapsed() > PATIENCE {
+            bail!(
+                "the server did not come back within {} seconds",
+                PATIENCE.as_secs()
+            );
+        }
+        let now = *pause;
+        *pause = LONGEST_PAUSE.min(now * 2);
+        Ok(now)
+    }
 }
 
 impl Answer {
+    /// Shows the answer to its end, however often the connection is lost: before the run is known by
+    /// asking again with the same key, which begins nothing twice, and then by resuming its log.
+    async fn follow(
+        &mut self,
+        server: &mut Server,
+        interrupts: &mut mpsc::Receiver<()>,
+    ) -> Result<Read> {
+        let mut away = Away::default();
+        loop {
+            let response = match &self.run {
+                None => {
+                    let begun = server.post_stream(&self.path, &self.prompt, &self.key);
+                    begun.await
+                }
+                Some(run) => server.resume(run, self.last_id.as_deref()).await,
+            };
+            let read = match response {
+                Ok(response) => {
+                    let before = self.last_id.clone();
+                    let read = self.read(response, interrupts).await?;
+                    if self.last_id != before {
+                        away = Away::default();
+                    }
+                    read
+                }
+                Err(error) if is_passing(&error) => Read::Lost,
+                Err(error) => return Err(error),
+            };
+            let Read::Lost = read else { return Ok(read) };
+            tokio::select! {
+                () = tokio::time::sleep(away.pause()?) => {}
+                Some(()) = interrupts.recv() => return Ok(Read::Interrupted),
+            }
+        }
+    }
+
     async fn read(
         &mut self,
         response: Response,
@@ -106,7 +152,8 @@ impl Answer {
         loop {
             let chunk = tokio::select! {
                 chunk = bytes.next() => chunk,
-                Some(()) = interrupts.recv() => return Ok(Read::Interrupted),
+                // Until then there is nothing that could be stopped.
+                Some(()) = interrupts.recv(), if self.run.is_some() => return Ok(Read::Interrupted),
             };
             let Some(Ok(chunk)) = chunk else {
                 return Ok(Read::Lost);
@@ -127,19 +174,24 @@ impl Answer {
         let mut out = std::io::stdout().lock();
         match event.name.as_str() {
             "" => {
-                write!(out, "{text}")?;
+                if self.live {
+                    write!(out, "{text}")?;
+                }
                 self.text.push_str(text);
             }
             "start" => self.run = data["run_id"].as_str().map(str::to_owned),
             "reset" => {
-                // What was printed stays on the screen; say so when it differs.
-                match text.strip_prefix(self.text.as_str()) {
-                    Some(rest) => write!(out, "{rest}")?,
-                    None => write!(out, "\n[the answer begins again]\n{text}")?,
+                if self.live {
+                    write!(out, "{}", after_reset(&self.text, text))?;
                 }
                 text.clone_into(&mut self.text);
             }
-            "end" => self.end = Some(data),
+            "end" => {
+                if !self.live && !data["message"].is_null() {
+                    write!(out, "{}", self.text)?;
+                }
+                self.end = Some(data);
+            }
             // `usage` is in `end`, and so is an error.
             _ => {}
         }
@@ -151,16 +203,39 @@ impl Answer {
     }
 
     /// Stops the run; its `end` still comes, over the same log.
-    async fn stop(&self, server: &mut Server) -> Result<()> {
+    async fn stop(&mut self, server: &mut Server) -> Result<()> {
         let Some(run) = &self.run else {
             bail!("stopped before the answer began")
         };
         eprint!("\n[stopping]\n");
-        server
-            .post(&format!("/runs/{run}/cancel"), &json!({}))
-            .await?;
-        Ok(())
+        let path = format!("/runs/{run}/cancel");
+        let mut away = Away::default();
+        loop {
+            match server.post(&path, &json!({})).await {
+                Ok(_) => break,
+                Err(error) if is_passing(&error) => tokio::time::sleep(away.pause()?).await,
+                Err(error) => return Err(error),
+            }
+        }
+        let (_held, mut nobody) = mpsc::channel(1);
+        self.follow(server, &mut nobody).await.map(drop)
     }
+}
+
+/// What to show where another text was shown than the answer has now: what is on the screen stays there.
+fn after_reset(shown: &str, text: &str) -> String {
+    /// Characters by which a place in the text is found again.
+    const PLACE: usize = 40;
+    if let Some(rest) = text.strip_prefix(shown) {
+        return rest.to_owned();
+    }
+    if text.is_empty() || !shown.starts_with(text) {
+        return format!("\n\n[the text above does not count: the answer starts again]\n\n{text}");
+    }
+    let skipped = text.chars().count().saturating_sub(PLACE);
+    let place: String = text.chars().skip(skipped).collect();
+    let place = place.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("\n\n[the end of the text above was lost: the answer goes on after \"{place}\"]\n\n")
 }
 
 /// One line: how it ended and what it cost.
@@ -228,6 +303,30 @@ mod tests {
         );
         assert_eq!(answer.last_id.as_deref(), Some("2-1"));
         assert!(answer.end.is_none());
+    }
+
+    #[test]
+    fn what_a_reset_changes_is_said_and_nothing_is_shown_twice() {
+        assert_eq!(after_reset("", "Hello"), "Hello");
+        assert_eq!(after_reset("Hello", "Hello"), "");
+        assert_eq!(after_reset("Hel", "Hello"), "lo");
+        let long = format!(
+            "{}and Greenland\nsharks ünder the ice",
+            "whales, ".repeat(100)
+        );
+        let said = after_reset(&format!("{long} sleep"), &long);
+        assert!(
+            said.ends_with("Greenland sharks ünder the ice\"]\n\n"),
+            "{said}"
+        );
+        assert!(said.len() < 140, "{said}");
+        for text in ["", "Good evening"] {
+            let said = after_reset("Hello", text);
+            assert!(
+                said.contains("starts again]") && said.ends_with(text),
+                "{said}"
+            );
+        }
     }
 
     #[test]

@@ -33,18 +33,20 @@ pub async fn run(options: Chat) -> Result<()> {
         .as_str()
         .context("no conversation in the answer")?
         .to_owned();
-    let mut interrupts = interrupts();
     if let Some(prompt) = &options.once {
         let prompt = if prompt == "-" {
             read_all()?
         } else {
             prompt.clone()
         };
-        return once(&mut server, &session, &prompt, &mut interrupts).await;
+        return once(&mut server, &session, &prompt).await;
     }
+    let mut interrupts = interrupts();
     let interactive = std::io::stdin().is_terminal();
     if interactive {
-        println!("Talking to {model}. An empty line or Ctrl-D ends, Ctrl-C stops an answer.");
+        println!(
+            "Talking to {model}. An empty line or Ctrl-D ends; Ctrl-C stops an answer, and ends here."
+        );
     }
     let mut lines = lines();
     loop {
@@ -69,13 +71,8 @@ pub async fn run(options: Chat) -> Result<()> {
 }
 
 /// For scripts: the answer on standard output, its cost on standard error.
-async fn once(
-    server: &mut Server,
-    session: &str,
-    prompt: &str,
-    interrupts: &mut mpsc::Receiver<()>,
-) -> Result<()> {
-    let end = answer::ask(server, session, prompt, &key(), interrupts).await?;
+async fn once(server: &mut Server, session: &str, prompt: &str) -> Result<()> {
+    let end = answer::ask(server, session, prompt, &key(), &mut interrupts()).await?;
     println!();
     eprintln!("{}", answer::summary(&end));
     match end["end_reason"].as_str() {
@@ -141,19 +138,10 @@ async fn pick_model(server: &mut Server, options: &Chat) -> Result<String> {
     if let Some(model) = &options.model {
         return Ok(model.clone());
     }
-    let models = server.get("/models").await?;
-    let ids: Vec<&str> = models["data"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|m| m["id"].as_str())
-        .collect();
-    let Some(first) = ids.first() else {
-        let hint = models["hint"].as_str().unwrap_or("the server has no model");
-        bail!("{hint}");
-    };
+    let ids = models(server).await?;
+    let first = ids.first().context("the server has no model")?;
     if ids.len() == 1 || options.once.is_some() || !std::io::stdin().is_terminal() {
-        return Ok((*first).to_owned());
+        return Ok(first.clone());
     }
     for (n, id) in ids.iter().enumerate() {
         println!("{:>3}. {id}", n + 1);
@@ -169,7 +157,25 @@ async fn pick_model(server: &mut Server, options: &Chat) -> Result<String> {
             .find(|id| **id == answer)
             .context("there is no such model")?,
     };
-    Ok((*chosen).to_owned())
+    Ok(chosen.clone())
+}
+
+/// Every model one may use, page by page.
+async fn models(server: &mut Server) -> Result<Vec<String>> {
+    let mut ids = Vec::new();
+    for page in 1.. {
+        let list = format!("/models?per_page=100&page={page}");
+        let list = server.get(&list).await?;
+        if let Some(hint) = list["hint"].as_str() {
+            bail!("{hint}");
+        }
+        let data = list["data"].as_array().into_iter().flatten();
+        ids.extend(data.filter_map(|model| model["id"].as_str().map(str::to_owned)));
+        if page >= list["meta"]["pages"].as_i64().unwrap_or(1) {
+            break;
+        }
+    }
+    Ok(ids)
 }
 
 /// Lines of standard input, read beside the runtime: a read of a terminal cannot be given up.
@@ -186,19 +192,16 @@ fn lines() -> mpsc::Receiver<String> {
     receiver
 }
 
-/// Ctrl-C: the first is handed over, a second within two seconds ends the program.
+/// Ctrl-C, handed over to whoever waits for it; one that finds an earlier one still waiting ends the
+/// program.
 fn interrupts() -> mpsc::Receiver<()> {
     let (sender, receiver) = mpsc::channel(1);
     let runtime = tokio::runtime::Handle::current();
     runtime.spawn(async move {
-        let mut last: Option<std::time::Instant> = None;
         while tokio::signal::ctrl_c().await.is_ok() {
-            if last.is_some_and(|last| last.elapsed() < std::time::Duration::from_secs(2))
-                || sender.try_send(()).is_err()
-            {
-                std::process::exit(130);
+            if sender.try_send(()).is_err() {
+                std::process::exit(answer::INTERRUPTED);
             }
-            last = Some(std::time::Instant::now());
         }
     });
     receiver

@@ -1,10 +1,10 @@
 //! The server as the terminal client sees it: requests with a token that is
 //! refreshed when it has expired, and problems as sentences.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::{Value, json};
 
 use super::credentials::{Credentials, Tokens};
@@ -37,8 +37,48 @@ pub(crate) struct Lost {
     cause: String,
 }
 
+/// Where the server is. Without a scheme it is taken to be `http` on this machine and `https` elsewhere.
+fn address(given: &str) -> Result<String> {
+    let has_scheme = given.contains("://");
+    let given = given.trim().trim_end_matches('/');
+    // `unix:/run/x` would be a host of that name, with no port after its colon.
+    let is_whole = has_scheme || !given.contains(":/");
+    let wanted = if has_scheme {
+        given.to_owned()
+    } else {
+        format!("http://{given}")
+    };
+    let url = Url::parse(&wanted).ok().filter(|url| {
+        is_whole
+            && matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    let Some(url) = url else {
+        bail!(
+            "--url (or TERTULIA_URL) is \"{given}\", but must be an address like http://127.0.0.1:8080 or \
+             https://chat.example.org"
+        );
+    };
+    if has_scheme || is_here(url.host_str().unwrap_or_default()) {
+        return Ok(wanted);
+    }
+    Ok(format!("https://{given}"))
+}
+
+/// Whether a host is this machine.
+fn is_here(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    match address.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback() || address.is_unspecified(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
+}
+
 impl Server {
     pub(crate) fn new(url: &str, credentials: Credentials) -> Result<Self> {
+        let url = address(url)?;
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(10))
             // A stream has a comment every 15 seconds.
@@ -48,7 +88,7 @@ impl Server {
             .context("cannot make an HTTP client")?;
         Ok(Self {
             http,
-            url: url.trim_end_matches('/').to_owned(),
+            url,
             credentials,
         })
     }
@@ -228,5 +268,45 @@ async fn refusal(response: Response) -> Refusal {
         status: status.as_u16(),
         code: text("code"),
         detail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_scheme_is_completed() {
+        for (given, meant) in [
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+            (
+                "https://chat.example.org/api/",
+                "https://chat.example.org/api",
+            ),
+            ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("localhost:8080", "http://localhost:8080"),
+            ("localhost", "http://localhost"),
+            (" [::1]:8080 ", "http://[::1]:8080"),
+            ("chat.example.org", "https://chat.example.org"),
+            ("chat.example.org:8443/t", "https://chat.example.org:8443/t"),
+            ("10.0.0.7:8080", "https://10.0.0.7:8080"),
+        ] {
+            assert_eq!(address(given).unwrap(), meant);
+        }
+        for wrong in [
+            "",
+            "ftp://a",
+            "http://",
+            "a b",
+            "http://a?b=c",
+            ":8080",
+            "unix:/run/x",
+        ] {
+            let said = address(wrong).unwrap_err().to_string();
+            assert!(
+                said.contains("--url") && said.contains("http://127.0.0.1:8080"),
+                "{said}"
+            );
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use figment::error::Kind;
+use figment::error::{Actual, Kind};
 
-use super::Config;
+use super::{Config, variables::variable_of};
 
 /// A mistake in the configuration: one sentence that names the key.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,13 @@ impl Config {
                     format_args!("must be \"{known}\" in this version"),
                 ));
             }
+        }
+        if !is_address(&self.server.listen) {
+            let wrong = format_args!(
+                "is \"{}\", but must be an address and a port, like \"127.0.0.1:8080\"",
+                self.server.listen
+            );
+            return Err(ConfigError::of("server.listen", wrong));
         }
         for (key, value) in [
             ("database.connections", self.database.connections),
@@ -73,19 +80,29 @@ impl Config {
     }
 }
 
+/// Whether it is an address or a name, and a port.
+fn is_address(listen: &str) -> bool {
+    let parts = listen.rsplit_once(':');
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+/// A file that is no TOML, and where it stops being one.
+pub(super) fn not_toml(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let at = error.span().map_or(0, |span| span.start.min(text.len()));
+    let before = &text.as_bytes()[..at];
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let what = error.message().replace('\n', ", ");
+    ConfigError(format!(
+        "{} is not TOML: line {line}: {}.",
+        file.display(),
+        what.trim_end_matches('.')
+    ))
+}
+
 /// The first mistake as one sentence.
 pub(super) fn sentence(error: figment::Error, file: Option<&Path>) -> ConfigError {
     let Some(error) = error.into_iter().next() else {
         return ConfigError("The configuration cannot be read.".to_owned());
-    };
-    let from_environment = error
-        .metadata
-        .as_ref()
-        .is_some_and(|metadata| metadata.name.contains("environment"));
-    let source = match file {
-        _ if from_environment => "in the environment (TERTULIA__SECTION__KEY)".to_owned(),
-        Some(file) => format!("in {}", file.display()),
-        None => "in the environment (TERTULIA__SECTION__KEY)".to_owned(),
     };
     let path = error.path.join(".");
     let within = |name: &str| match path.as_str() {
@@ -93,22 +110,72 @@ pub(super) fn sentence(error: figment::Error, file: Option<&Path>) -> ConfigErro
         path if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
         path => format!("{path}.{name}"),
     };
+    let key = match &error.kind {
+        Kind::UnknownField(name, _) => within(name),
+        Kind::MissingField(name) => within(name),
+        _ => path.clone(),
+    };
+    let source = match (variable_of(&key), file) {
+        (Some(variable), _) => format!("in the environment ({variable})"),
+        (None, Some(file)) => format!("in {}", file.display()),
+        (None, None) => "in the environment (TERTULIA__SECTION__KEY)".to_owned(),
+    };
     ConfigError(match &error.kind {
-        Kind::UnknownField(name, known) => {
+        Kind::UnknownField(_, known) => {
             let known = known.join(", ");
-            format!(
-                "Unknown key `{}` {source}; known there: {known}.",
-                within(name)
-            )
+            format!("Unknown key `{key}` {source}; known there: {known}.")
         }
-        Kind::MissingField(name) => format!("The key `{}` is missing {source}.", within(name)),
-        Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
-            format!("The key `{path}` {source} is {found}, but must be {expected}.")
+        Kind::MissingField(_) => format!("The key `{key}` is missing {source}."),
+        Kind::InvalidType(found, wanted) | Kind::InvalidValue(found, wanted) => {
+            let (found, wanted) = (found_in_words(found), wanted_in_words(wanted));
+            format!("The key `{key}` {source} is {found}, but must be {wanted}.")
         }
         Kind::UnknownVariant(found, known) => {
             let known = known.join(", ");
-            format!("The key `{path}` {source} is `{found}`, but must be one of: {known}.")
+            format!("The key `{key}` {source} is `{found}`, but must be one of: {known}.")
         }
-        kind => format!("The key `{path}` {source} is not usable: {kind}."),
+        // The duration's own words are about its grammar.
+        Kind::Message(message) if message.contains("\"friendly\"") => {
+            format!("The key `{key}` {source} must be {DURATION}.")
+        }
+        kind => format!("The key `{key}` {source} is not usable: {kind}."),
     })
+}
+
+const DURATION: &str = "a duration like \"500ms\", \"15s\" or \"24h\"";
+
+/// A value as it was found, in the words of the file.
+fn found_in_words(found: &Actual) -> String {
+    match found {
+        Actual::Bool(value) => value.to_string(),
+        Actual::Unsigned(value) => format!("the number {value}"),
+        Actual::Signed(value) => format!("the number {value}"),
+        Actual::Float(value) => format!("the number {value}"),
+        Actual::Char(value) => format!("the text \"{value}\""),
+        Actual::Str(value) => format!("the text \"{value}\""),
+        Actual::Seq => "a list".to_owned(),
+        Actual::Map => "a table".to_owned(),
+        _ => "something else".to_owned(),
+    }
+}
+
+/// What a key takes, in the words of the file; the types that read it have others.
+fn wanted_in_words(wanted: &str) -> String {
+    let most = |most: u64| format!("a whole number from 0 to {most}");
+    match wanted {
+        "u8" => most(u8::MAX.into()),
+        "u16" => most(u16::MAX.into()),
+        "u32" => most(u32::MAX.into()),
+        "u64" | "usize" => "a whole number, 0 or more".to_owned(),
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "a boolean" | "bool" => "true or false".to_owned(),
+        "a string" | "string" | "str" | "path string" => "a text in quotes".to_owned(),
+        "a sequence" | "sequence" => "a list".to_owned(),
+        "an unsigned duration string" => DURATION.to_owned(),
+        _ if wanted.contains("map") || wanted.starts_with("struct ") => {
+            "a table (a section of its own)".to_owned()
+        }
+        _ => wanted.to_owned(),
+    }
 }

@@ -1,8 +1,7 @@
 //! The sections of the configuration that belong to no part: the log, and where
-//! data, state and events live.
+//! data and state live.
 
-use figment::value::{Dict, Value};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,44 +70,5 @@ impl Default for StateOptions {
         Self {
             url: "memory:".to_owned(),
         }
-    }
-}
-
-/// `[bus]`: where events go, and the delivery's own keys beside it.
-#[derive(Debug, Clone, Serialize)]
-pub struct BusOptions {
-    /// `embedded:`; through the database.
-    pub url: String,
-    /// How events are delivered.
-    #[serde(flatten)]
-    pub delivery: bus::Options,
-}
-
-impl Default for BusOptions {
-    fn default() -> Self {
-        Self {
-            url: "embedded:".to_owned(),
-            delivery: bus::Options::default(),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for BusOptions {
-    /// Taken apart by hand, because a flattened section would let unknown keys pass.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut keys = Dict::deserialize(deserializer)?;
-        let url = match keys.remove("url") {
-            None => Self::default().url,
-            Some(url) => url
-                .into_string()
-                .ok_or_else(|| de::Error::custom("url: must be a text"))?,
-        };
-        let delivery = Value::from(keys)
-            .deserialize::<bus::Options>()
-            .map_err(|error| {
-                let (key, kind) = (error.path.join("."), &error.kind);
-                de::Error::custom(format_args!("{key}: {kind}"))
-            })?;
-        Ok(Self { url, delivery })
     }
 }

@@ -52,8 +52,9 @@ fn a_mistake_is_one_sentence_that_names_the_key() {
         ("[database]\nurl = \"mysql://x\"", "`database.url`"),
         ("[state]\nurl = \"redis://x\"", "`state.url`"),
         ("[bus]\nurl = \"kafka://x\"", "`bus.url`"),
-        ("[bus]\npol = \"1s\"", "pol"),
-        ("[bus]\npoll = 1", "poll"),
+        ("[bus]\npol = \"1s\"", "`bus.pol`"),
+        ("[bus]\npoll = 1", "`bus.poll`"),
+        ("[bus]\nbatch = \"x\"", "`bus.batch`"),
         ("[log]\nformat = \"xml\"", "`log.format`"),
         ("[[providers]]\nnam = \"x\"", "nam"),
         ("[[models]]\nid = 5", "id"),
@@ -76,7 +77,7 @@ fn the_file_sets_what_it_names() {
         load("[runs]\nlease = \"7s\"\n[bus]\npoll = \"2s\"\n[local]\ncontext_window = 4096")
             .unwrap();
     assert_eq!(config.runs.lease, std::time::Duration::from_secs(7));
-    assert_eq!(config.bus.delivery.poll, std::time::Duration::from_secs(2));
+    assert_eq!(config.bus.poll, std::time::Duration::from_secs(2));
     assert_eq!(config.local.context_window, 4096);
     assert_eq!(config.server.listen, "127.0.0.1:8080");
 }
@@ -154,4 +155,89 @@ fn the_example_file_has_every_key_with_its_default() {
         read_back, defaults,
         "a key of the file is not at its default"
     );
+}
+
+fn keys(value: &toml::Value) -> Vec<&str> {
+    let table = value.as_table().unwrap();
+    let mut keys: Vec<&str> = table.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// The entries of `[[providers]]` and `[[models]]` are examples, with every key that there is.
+#[test]
+fn the_example_file_has_every_key_of_providers_and_models() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/tertulia.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    // `# key = value` below `# [[list]]`, up to the end of the paragraph.
+    let entries = text.split("\n\n").filter_map(|paragraph| {
+        let (_, entry) = paragraph.split_once("\n# [[")?;
+        Some(format!("[[{}\n", entry.replace("\n# ", "\n")))
+    });
+    let entries: String = entries.collect();
+    load(&entries).unwrap();
+    let shown: toml::Table = entries.parse().unwrap();
+
+    // Every field by its name: a new one is missed here first.
+    let orchestrator::ProviderOptions {
+        connect_timeout,
+        first_byte_timeout,
+        idle_timeout,
+        ..
+    } = orchestrator::ProviderOptions::default();
+    let provider = orchestrator::ProviderOptions {
+        name: "mine".into(),
+        kind: orchestrator::ProviderKind::Openai,
+        base_url: Some(String::new()),
+        api_key: Some(orchestrator::Secret::new("")),
+        api_key_env: Some(String::new()),
+        connect_timeout,
+        first_byte_timeout,
+        idle_timeout,
+    };
+    let deployment = orchestrator::DeploymentOptions {
+        provider: "mine".into(),
+        model: Some(String::new()),
+        stream: true,
+    };
+    let model = orchestrator::ModelOptions {
+        id: "fast".into(),
+        kind: orchestrator::ModelKind::Chat,
+        context_window: 1,
+        max_output_tokens: Some(1),
+        hidden_reasoning: Some(false),
+        input_price: Some(Default::default()),
+        output_price: Some(Default::default()),
+        deployments: vec![deployment],
+    };
+    let provider = toml::Value::try_from(provider).unwrap();
+    let model = toml::Value::try_from(model).unwrap();
+    let (shown_provider, shown_model) = (&shown["providers"][0], &shown["models"][0]);
+    assert_eq!(keys(shown_provider), keys(&provider));
+    assert_eq!(keys(shown_model), keys(&model));
+    let deployments = |model: &toml::Value| keys(&model["deployments"][0]).join(" ");
+    assert_eq!(deployments(shown_model), deployments(&model));
+    for key in [
+        "kind",
+        "connect_timeout",
+        "first_byte_timeout",
+        "idle_timeout",
+    ] {
+        assert_eq!(shown_provider[key], provider[key], "{key}");
+    }
+    for key in ["kind", "hidden_reasoning"] {
+        assert_eq!(shown_model[key], model[key], "{key}");
+    }
+}
+
+#[test]
+fn one_key_of_a_rate_limit_leaves_the_other_at_its_default() {
+    let defaults = Config::default().security.rate_limit;
+    let limits = |text: &str| load(text).unwrap().security.rate_limit;
+    let chat = limits("[security.rate_limit.chat]\nrequests = 7").chat;
+    assert_eq!((chat.requests, chat.window), (7, defaults.chat.window));
+    let set = limits("[security.rate_limit]\nsign_in = { window = \"5m\" }");
+    assert_eq!(set.sign_in.window, std::time::Duration::from_secs(300));
+    assert_eq!(set.sign_in.requests, defaults.sign_in.requests);
+    assert_eq!((set.chat, set.reads), (defaults.chat, defaults.reads));
 }

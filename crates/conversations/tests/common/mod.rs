@@ -14,6 +14,7 @@ use kernel::{
     TenantId,
 };
 use store::{Durability, Env, Options, Store};
+use testkit::PostgresDatabase;
 
 pub struct Place {
     pub name: &'static str,
@@ -24,6 +25,7 @@ pub struct Place {
     /// PostgreSQL's, for the owner.
     pub url: Option<String>,
     _directory: tempfile::TempDir,
+    _database: Option<PostgresDatabase>,
 }
 
 pub async fn places() -> Vec<Place> {
@@ -33,32 +35,16 @@ pub async fn places() -> Vec<Place> {
         readers: 2,
     };
     let mut places = vec![open("sqlite", &sqlite, directory, None).await];
-    if let Ok(url) = std::env::var("TERTULIA_TEST_POSTGRES_URL") {
-        let (admin, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        let ids = Ids::new(Clock::system(), Random::system());
-        let name = format!("conv_{}", ids.next::<()>().hex());
-        admin
-            .batch_execute(&format!("CREATE DATABASE {name}"))
-            .await
-            .unwrap();
-        let (base, _) = url.rsplit_once('/').unwrap();
-        let url = format!("{base}/{name}");
+    if let Some(database) = PostgresDatabase::if_here().await {
+        let url = database.url();
         let postgres = Options::Postgres {
             url: url.clone(),
             connections: 8,
         };
-        places.push(
-            open(
-                "postgres",
-                &postgres,
-                tempfile::tempdir().unwrap(),
-                Some(url),
-            )
-            .await,
-        );
+        let home = tempfile::tempdir().unwrap();
+        let mut place = open("postgres", &postgres, home, Some(url)).await;
+        place._database = Some(database);
+        places.push(place);
     }
     places
 }
@@ -90,6 +76,7 @@ async fn open(
         clock,
         url,
         _directory: directory,
+        _database: None,
     }
 }
 

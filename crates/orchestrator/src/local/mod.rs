@@ -33,6 +33,7 @@ use crate::{
     provider::{
         ChatMessage, ChatRequest, ChatStream, Chunk, Provider, ProviderError, ProviderErrorKind,
     },
+    state::{ModelState, Trouble},
 };
 
 /// Tokens of a prompt that are read at once: between two such batches it shows whether anybody still waits.
@@ -175,6 +176,13 @@ impl Provider for Local {
 
     async fn warm(&self, model: &str) -> Result<(), ProviderError> {
         self.shared.model(&self.source(model)?).await.map(|_| ())
+    }
+
+    fn state(&self, model: &str) -> ModelState {
+        if file_of(&self.directory, model).is_none() {
+            return ModelState::Unavailable(Trouble::FileMissing);
+        }
+        self.shared.state(model)
     }
 
     async fn unload(&self) {

@@ -182,6 +182,44 @@ mod tests {
         );
     }
 
+    /// A conversation, and what the templates' own renderer makes of it (`templates/README.md`).
+    #[derive(serde::Deserialize)]
+    struct Case {
+        template: String,
+        what: String,
+        messages: Vec<(String, String)>,
+        refused: bool,
+        prompt: String,
+    }
+
+    #[test]
+    fn templates_of_real_models_give_the_prompts_they_were_made_for() {
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("templates/expected.json")).unwrap();
+        assert_eq!(cases.len(), 36);
+        for case in cases {
+            let template = template(Some(match case.template.as_str() {
+                "qwen2" => include_str!("templates/qwen2.jinja"),
+                "qwen3" => include_str!("templates/qwen3.jinja"),
+                "gemma3" => include_str!("templates/gemma3.jinja"),
+                other => panic!("{other}"),
+            }));
+            let role = |name: &str| {
+                [Role::System, Role::User, Role::Assistant]
+                    .into_iter()
+                    .find(|role| role.as_str() == name)
+            };
+            let said: Vec<ChatMessage> = case
+                .messages
+                .iter()
+                .map(|(name, content)| ChatMessage::new(role(name).unwrap(), content.as_str()))
+                .collect();
+            let what = format!("{}: {}", case.template, case.what);
+            assert_eq!(template.render(&said).unwrap(), case.prompt, "{what}");
+            assert_eq!(template.try_render(&said).is_err(), case.refused, "{what}");
+        }
+    }
+
     #[test]
     fn what_templates_expect_of_python_is_there() {
         let text = "{%- set ns = namespace(last=messages|length - 1) -%}

@@ -20,7 +20,10 @@ use super::{
     model::{Model, engine},
     queue::{FairQueue, Full},
 };
-use crate::provider::{Chunk, ProviderError, ProviderErrorKind};
+use crate::{
+    provider::{Chunk, ProviderError, ProviderErrorKind},
+    state::ModelState,
+};
 
 mod thread;
 
@@ -123,6 +126,19 @@ impl Shared {
         match loaded.ok().and_then(|loaded| loaded.clone()) {
             Some(loaded) => loaded,
             None => Err(engine("the thread of the model ended while it loaded it")),
+        }
+    }
+
+    /// What is known of the model without loading it.
+    pub fn state(&self, name: &str) -> ModelState {
+        let state = self.lock();
+        let Some(worker) = state.workers.get(name) else {
+            return ModelState::Cold;
+        };
+        match &*worker.model.borrow() {
+            None => ModelState::Loading,
+            Some(Ok(_)) if !worker.retired => ModelState::Ready,
+            Some(_) => ModelState::Cold,
         }
     }
 
@@ -337,4 +353,33 @@ fn leave(state: &mut State, id: u64, name: &str) {
         state.workers.remove(name);
     }
     state.leaving.insert(id);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_loading_until_its_thread_says_how_that_went() {
+        let computing = Computing {
+            threads: 1,
+            prompt_threads: 1,
+            batch: 1,
+            cache_bytes: 0,
+        };
+        let shared = Shared::new(computing, Duration::from_secs(600));
+        assert_eq!(shared.state("a"), ModelState::Cold);
+        let (publish, model) = watch::channel(None);
+        let worker = Worker {
+            id: 1,
+            model,
+            last_used: Instant::now(),
+            running: false,
+            retired: false,
+        };
+        shared.lock().workers.insert("a".to_owned(), worker);
+        assert_eq!(shared.state("a"), ModelState::Loading);
+        publish.send_replace(Some(Err(engine("no model"))));
+        assert_eq!(shared.state("a"), ModelState::Cold);
+    }
 }

@@ -17,9 +17,12 @@ use reqwest::{
 };
 use tokio::time::Instant;
 
-use crate::provider::{
-    ChatMessage, ChatRequest, ChatStream, Chunk, FinishReason, Provider, ProviderError,
-    ProviderErrorKind, TimeoutKind,
+use crate::{
+    provider::{
+        ChatMessage, ChatRequest, ChatStream, Chunk, FinishReason, Provider, ProviderError,
+        ProviderErrorKind, TimeoutKind,
+    },
+    state::ModelState,
 };
 pub(crate) use endpoint::{Endpoint, endpoint};
 use stream::Patience;
@@ -141,6 +144,11 @@ impl Provider for OpenAi {
 
     async fn warm(&self, _model: &str) -> Result<(), ProviderError> {
         Ok(())
+    }
+
+    /// It is known by the failures of its calls only.
+    fn state(&self, _model: &str) -> ModelState {
+        ModelState::Available
     }
 
     async fn unload(&self) {}

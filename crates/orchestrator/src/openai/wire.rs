@@ -1,8 +1,8 @@
 //! The chat-completions format: what is sent, and of what comes back only what
 //! is needed. Hidden reasoning, log probabilities and the like are skipped unparsed.
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, value::RawValue};
 
 use crate::provider::{ChatMessage, ChatRequest, FinishReason, TokenUsage};
 
@@ -111,13 +111,24 @@ pub(super) struct WholeChoice {
     pub(super) finish_reason: Option<String>,
 }
 
-/// The tokens a provider says it took.
-#[derive(Deserialize, Clone, Copy)]
+/// The tokens a provider says it took. What is no count is none: the answer beside it is as good.
+#[derive(Clone, Copy)]
 pub(super) struct Usage {
-    #[serde(default)]
     prompt_tokens: Option<u64>,
-    #[serde(default)]
     completion_tokens: Option<u64>,
+}
+
+impl<'de> Deserialize<'de> for Usage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let report = Box::<RawValue>::deserialize(deserializer)?;
+        // Also a number that is too large to be read.
+        let report: Value = serde_json::from_str(report.get()).unwrap_or_default();
+        let count = |name: &str| report.get(name).and_then(Value::as_u64);
+        Ok(Self {
+            prompt_tokens: count("prompt_tokens"),
+            completion_tokens: count("completion_tokens"),
+        })
+    }
 }
 
 impl Usage {
@@ -191,6 +202,39 @@ mod tests {
                 "{model}"
             );
         }
+    }
+
+    #[test]
+    fn a_report_that_cannot_be_read_leaves_the_answer_as_it_is() {
+        for usage in [
+            r#"{"prompt_tokens":-5,"completion_tokens":-7}"#,
+            r#"{"prompt_tokens":18446744073709551616,"completion_tokens":3}"#,
+            r#"{"prompt_tokens":1e400,"completion_tokens":1e400}"#,
+            r#"{"prompt_tokens":"many","completion_tokens":1.5}"#,
+            r#"{"prompt_tokens":[5],"completion_tokens":{}}"#,
+            r#""none""#,
+            "[]",
+            "7",
+            "null",
+            "{}",
+        ] {
+            let event = format!(
+                r#"{{"choices":[{{"index":0,"delta":{{"content":"Hi"}}}}],"usage":{usage}}}"#
+            );
+            let event: Event<'_> = serde_json::from_str(&event).unwrap();
+            let report = event.usage.and_then(|usage| usage.credible(true));
+            assert_eq!(report, None, "{usage}");
+            assert!(event.choices.is_some());
+            let answer = format!(
+                r#"{{"choices":[{{"index":0,"message":{{"content":"Hi"}}}}],"usage":{usage}}}"#
+            );
+            let answer: Answer<'_> = serde_json::from_str(&answer).unwrap();
+            let report = answer.usage.and_then(|usage| usage.credible(true));
+            assert_eq!(report, None, "{usage}, whole");
+        }
+        let most = r#"{"prompt_tokens":18446744073709551615,"completion_tokens":2,"more":{}}"#;
+        let usage: Usage = serde_json::from_str(most).unwrap();
+        assert_eq!(usage.credible(true).unwrap().prompt_tokens, u64::MAX);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use super::*;
-use crate::provider::{Chunk, Role};
+use crate::provider::{Chunk, Role, TimeoutKind};
 use kernel::{Actor, Ids, Roles};
+use std::time::Duration;
 use testkit::upstream::Upstream;
 
 fn options(text: &str) -> Options {
@@ -141,4 +142,119 @@ async fn answers_are_no_longer_than_the_model_can() {
             .map(|(_, rest)| &rest[..1]);
         assert_eq!(found, sent, "{body}");
     }
+}
+
+/// The configured patience counts: that for the first byte is over later, the usual one for a connection
+/// later still.
+#[tokio::test]
+async fn a_provider_that_takes_no_connection_in_time_is_given_up() {
+    let port = testkit::FullPort::open().await;
+    let text = TWO
+        .replace("127.0.0.1:9", &port.address().to_string())
+        .replacen(
+            "[[models]]",
+            "connect_timeout = '200ms'\nfirst_byte_timeout = '4s'\n[[models]]",
+            1,
+        );
+    for stream in ["true", "false"] {
+        let one = "{ provider = \"mine\" }";
+        let text = text.replace(
+            one,
+            &format!("{{ provider = \"mine\", stream = {stream} }}"),
+        );
+        let orchestrator = start(&text);
+        let model = orchestrator
+            .model(&caller(&[AccountRole::User]), "priced")
+            .unwrap();
+        let request = ChatRequest {
+            messages: vec![ChatMessage::new(Role::User, "Hello")],
+            ..ChatRequest::default()
+        };
+        let begun = std::time::Instant::now();
+        let error = orchestrator.chat(&model, request).await.err().unwrap();
+        assert_eq!(
+            error.kind,
+            ProviderErrorKind::Timeout(TimeoutKind::Connect),
+            "{error}"
+        );
+        assert!(begun.elapsed() >= Duration::from_millis(200));
+        let told = kernel::Error::from(error);
+        assert!(told.is(codes::PROVIDER_TIMEOUT));
+        assert_eq!(told.kind().http_status(), 504);
+    }
+}
+
+/// The state after one call with this prompt.
+async fn state_after(orchestrator: &Orchestrator, model: &Model, prompt: &str) -> ModelState {
+    let request = ChatRequest {
+        messages: vec![ChatMessage::new(Role::User, prompt)],
+        ..ChatRequest::default()
+    };
+    if let Ok((_, mut chunks)) = orchestrator.chat(model, request).await {
+        while chunks.next().await.is_some() {}
+    }
+    orchestrator.state(model)
+}
+
+#[tokio::test]
+async fn a_providers_failures_are_remembered_until_it_answers() {
+    use {ModelState as S, Trouble as T};
+    let upstream = Upstream::start().await;
+    let orchestrator = start(&upstream.config(&["fast"]));
+    let model = orchestrator
+        .default_model(&caller(&[AccountRole::User]))
+        .unwrap();
+    assert_eq!(orchestrator.state(&model), S::Available);
+    for (prompt, state) in [
+        ("!script status=401", S::Unavailable(T::KeyRefused)),
+        ("Hello", S::Available),
+        ("!script status=500", S::Unavailable(T::Failing)),
+        ("Hello", S::Available),
+        ("!script cut=3", S::Unavailable(T::Failing)),
+        (
+            "!script status=400 code=context_length_exceeded",
+            S::Unavailable(T::Failing),
+        ),
+        ("Hello", S::Available),
+        ("!script status=400", S::Available),
+        ("!script status=429", S::Unavailable(T::Overloaded)),
+        ("Hello", S::Available),
+        ("!script status=503 retry_after=0", S::Available),
+    ] {
+        let after = state_after(&orchestrator, &model, prompt).await;
+        assert_eq!(after, state, "{prompt}");
+    }
+    let orchestrator = start(TWO);
+    let admin = caller(&[AccountRole::Admin]);
+    let models = orchestrator.models(&admin);
+    let after = state_after(&orchestrator, &models[0], "Hello").await;
+    assert_eq!(after, S::Unavailable(T::Unreachable));
+    assert_eq!(
+        orchestrator.state(&models[1]),
+        after,
+        "its provider serves that one, too"
+    );
+}
+
+#[tokio::test]
+async fn a_local_model_without_its_file_or_with_a_damaged_one_is_unavailable() {
+    use {ModelState as S, Trouble as T};
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("models/here.gguf");
+    std::fs::create_dir(directory.path().join("models")).unwrap();
+    std::fs::write(&file, b"no model at all").unwrap();
+    let text =
+        "[[models]]\nid = 'gone'\ncontext_window = 100\ndeployments = [{ provider = 'local' }]";
+    let orchestrator = Orchestrator::with_env(&options(text), directory.path(), &|_| None).unwrap();
+    let admin = caller(&[AccountRole::Admin]);
+    let models = orchestrator.models(&admin);
+    let ids: Vec<&str> = models.iter().map(|model| model.id.as_str()).collect();
+    assert_eq!(ids, ["gone", "here"]);
+    let missing = S::Unavailable(T::FileMissing);
+    assert_eq!(orchestrator.state(&models[0]), missing);
+    assert_eq!(orchestrator.state(&models[1]), S::Cold);
+    let after = state_after(&orchestrator, &models[1], "Hello").await;
+    assert_eq!(after, S::Unavailable(T::NotLoadable));
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(orchestrator.state(&models[1]), missing);
 }

@@ -11,6 +11,7 @@ use std::{net::IpAddr, str::FromStr};
 
 use kernel::{Actor, Clock, Context, Ids, Role, Roles, TenantId, Timestamp};
 use store::params;
+use testkit::PostgresDatabase;
 
 use super::*;
 
@@ -33,40 +34,10 @@ struct Published {
 
 enum Guard {
     Directory { _directory: tempfile::TempDir },
-    Database(String, String),
+    Database { _database: PostgresDatabase },
 }
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let Self::Database(url, name) = self else {
-            return;
-        };
-        let sql = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-        let url = url.clone();
-        let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(admin(&url, &sql));
-        });
-        dropped.join().unwrap();
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the connection ends with its client"
-)]
-async fn admin(url: &str, sql: &str) {
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
-    client.batch_execute(sql).await.unwrap();
-}
-
-/// SQLite, and PostgreSQL where `TERTULIA_TEST_POSTGRES_URL` is set.
+/// SQLite, and PostgreSQL where there is a server for tests.
 async fn benches() -> Vec<Bench> {
     benches_with(Options::default()).await
 }
@@ -87,15 +58,15 @@ async fn benches_with(options: Options) -> Vec<Bench> {
         )
         .await,
     ];
-    if let Ok(url) = std::env::var("TERTULIA_TEST_POSTGRES_URL") {
-        let name = format!("security_{}", hex::encode(Random::system().bytes::<8>()));
-        admin(&url, &format!("CREATE DATABASE {name}")).await;
-        let (server, _) = url.rsplit_once('/').unwrap();
+    if let Some(database) = PostgresDatabase::if_here().await {
         let place = store::Options::Postgres {
-            url: format!("{server}/{name}"),
+            url: database.url(),
             connections: 12,
         };
-        all.push(bench(place, Guard::Database(url.clone(), name), &options).await);
+        let guard = Guard::Database {
+            _database: database,
+        };
+        all.push(bench(place, guard, &options).await);
     }
     all
 }

@@ -301,7 +301,7 @@ mod tests {
     /// With a real server only: one that answers later than the limit.
     #[tokio::test]
     async fn a_server_that_says_nothing_costs_the_connection() {
-        let Ok(url) = std::env::var("TERTULIA_TEST_POSTGRES_URL") else {
+        let Some(url) = testkit::postgres_server() else {
             return;
         };
         let manager = deadpool_postgres::Manager::new(url.parse().unwrap(), tokio_postgres::NoTls);

@@ -346,13 +346,15 @@ impl Play<'_> {
     fn usage_report(&self) -> Option<Value> {
         let completion = self.tokens + self.script.reasoning;
         let (prompt, completion) = match self.script.usage {
-            Usage::Real => (self.prompt_tokens, completion),
+            Usage::Real => (self.prompt_tokens.into(), completion.into()),
             Usage::Zero => (0, 0),
+            Usage::Claimed(prompt, completion) => (prompt, completion),
             Usage::None => return None,
         };
-        Some(json!({
-            "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion,
-        }))
+        let [prompt, completion, total] = [prompt, completion, prompt + completion].map(number);
+        Some(
+            json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}),
+        )
     }
 
     /// One event with a delta, as a chunk of the body.
@@ -373,6 +375,11 @@ impl Play<'_> {
         };
         format!("{comment}data: {data}{end}{end}")
     }
+}
+
+/// A number of any size, as it may stand in a text.
+fn number(number: i128) -> Value {
+    serde_json::from_str(&number.to_string()).unwrap_or_default()
 }
 
 /// A chunk of a body in transfer encoding `chunked`.

@@ -33,7 +33,7 @@ pub struct Script {
     pub retry_after: Option<u64>,
     /// `code=context_length_exceeded`: the code in an error object.
     pub code: String,
-    /// `usage=none`, `usage=zero`: what is reported; the truth otherwise.
+    /// `usage=none`, `usage=zero`, `usage=-5/70`: what is reported (of the prompt and of the answer); the truth otherwise.
     pub usage: Usage,
     /// `finish=length`: the reason given; without it `stop`, or `length` where the limit of the request was met.
     pub finish: Option<String>,
@@ -65,6 +65,8 @@ pub enum Usage {
     None,
     /// Zeros.
     Zero,
+    /// These tokens of the prompt and of the answer, possible or not.
+    Claimed(i128, i128),
 }
 
 impl Default for Script {
@@ -165,7 +167,10 @@ impl Script {
                     "real" => Usage::Real,
                     "none" => Usage::None,
                     "zero" => Usage::Zero,
-                    _ => return None,
+                    claimed => {
+                        let (prompt, answer) = claimed.split_once('/')?;
+                        Usage::Claimed(prompt.parse().ok()?, answer.parse().ok()?)
+                    }
                 }
             }
             "finish" => self.finish = Some(value.to_owned()),
