@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 import { compress } from './build/compress.ts';
 import { fonts } from './build/fonts.ts';
 import { head } from './build/head.ts';
+import { icons } from './build/icons.ts';
 
 const server = process.env.TERTULIA_SERVER ?? 'http://127.0.0.1:8080';
 const page = new URL('./src', import.meta.url).pathname;
@@ -27,7 +28,7 @@ const policy = [
 
 export default defineConfig(({ mode }) => ({
   base: '/app/',
-  plugins: [svelte(), fonts(), head(), compress(150 * 1024)],
+  plugins: [icons(), svelte(), fonts(), head(), compress(110 * 1024)],
   resolve: {
     alias: { $: page },
     conditions: mode === 'test' ? ['browser'] : undefined,
@@ -38,6 +39,22 @@ export default defineConfig(({ mode }) => ({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     sourcemap: false,
+    rolldownOptions: {
+      output: {
+        // Few files: over HTTP/1.1 each of them costs a turn of six.
+        codeSplitting: {
+          groups: [
+            { name: 'page', tags: ['$initial'], priority: 3 },
+            { name: 'chat', test: /src\/chat\/(ChatView\.svelte|handover\.ts)$/, priority: 2 },
+            {
+              name: 'panels',
+              test: /src\/(ui\/(MenuPanel|Dialog)|chat\/(CostPanel|ModelPanel))\.svelte$/,
+              priority: 1,
+            },
+          ],
+        },
+      },
+    },
   },
   server: { proxy },
   preview: { proxy, headers: { 'Content-Security-Policy': policy } },

@@ -5,7 +5,10 @@ use std::{os::unix::fs::PermissionsExt, process::Command, time::Duration};
 
 use testkit::{Backend, Database, Started, TestServer, on_both, output_of, run, tertulia};
 
-use crate::world::{MODEL, World, eventually};
+use crate::{
+    invariants,
+    world::{MODEL, World, eventually, messages},
+};
 
 /// Runs `tertulia serve` and `tertulia config` with this configuration; both must refuse with the
 /// same sentence. Answers it.
@@ -101,6 +104,7 @@ fn a_bad_configuration_is_refused_with_a_sentence_that_names_the_key() {
             ("TERTULIA__RUNS__LEASE", "soon", "`runs.lease`"),
             ("TERTULIA__RUNS__LEESE", "5s", "`runs.leese`"),
             ("TERTULIA__RUNS_LEASE", "5s", "`runs_lease`"),
+            ("TERTULIA__SEVER__LISTEN", "127.0.0.1:0", "`sever`"),
             ("TERTULIA__SERVER__MAX_BODY", "much", "`server.max_body`"),
             ("TERTULIA__MODELS__DIR", "5", "`local.models_dir`"),
             ("TERTULIA__SERVER", "5", "`server`"),
@@ -377,7 +381,10 @@ on_both! {
             let path = format!("/sessions/{id}/messages/stream");
             let prompt = serde_json::json!({"prompt": "!script tokens=5000 delay=20ms"});
             let mut stream = ana.stream(&path, prompt).await;
-            stream.until("").await;
+            // Two seconds of text: much of it was stored long ago.
+            for _ in 0..100 {
+                stream.until("").await;
+            }
             let stops = || world.server.log().matches("stopping: ").count();
             let before = stops();
             world.server.signal("TERM");
@@ -386,7 +393,10 @@ on_both! {
             let ended = world.server.exited(Duration::from_secs(60)).await;
             assert_eq!(ended.expect("it ends").code(), Some(status), "{}", world.server.log());
             world.server.restart().await;
+            eventually(|| async { messages(&ana, &id).await.len() == 2 }).await;
+            assert_eq!(messages(&ana, &id).await[1]["status"], "interrupted");
         }
+        invariants::hold(&world.server).await;
     }
 
     /// SIGTERM ends it well, and the next start finds everything: accounts,

@@ -1,29 +1,12 @@
 // After the build: a .br file beside everything that compresses, and the size of
-// the JavaScript that the chat needs before it can be used, which has a limit.
+// the JavaScript that a conversation needs before it can be used, which has a limit.
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { brotliCompressSync, constants } from 'node:zlib';
 import type { Plugin } from 'vite';
+import { entries, filesOf, ROOTS, type Chunk } from './head.ts';
 
 const PACKED = /\.(js|css|html|json|svg|webmanifest)$/;
-
-interface Chunk {
-  type: string;
-  isEntry?: boolean;
-  imports?: string[];
-}
-
-/** The entry and everything it imports at once, by file name. */
-export function initialChunks(bundle: Record<string, Chunk>): string[] {
-  const seen = new Set<string>();
-  const visit = (name: string): void => {
-    if (seen.has(name)) return;
-    seen.add(name);
-    for (const next of bundle[name]?.imports ?? []) visit(next);
-  };
-  for (const [name, chunk] of Object.entries(bundle)) if (chunk.isEntry) visit(name);
-  return [...seen];
-}
 
 export function brotli(bytes: Uint8Array): Buffer {
   return brotliCompressSync(bytes, {
@@ -34,7 +17,7 @@ export function brotli(bytes: Uint8Array): Buffer {
   });
 }
 
-/** `budget`: bytes of initial JavaScript, compressed; the build fails above it. */
+/** `budget`: bytes of that JavaScript, compressed; the build fails above it. */
 export function compress(budget: number): Plugin {
   return {
     name: 'tertulia:compress',
@@ -49,7 +32,10 @@ export function compress(budget: number): Plugin {
         writeFileSync(`${path}.br`, packed);
         sizes.set(entry.name, packed.length);
       }
-      const initial = initialChunks(bundle as Record<string, Chunk>);
+      const chunks = bundle as Record<string, Chunk>;
+      const initial = [...entries(chunks), ...filesOf(chunks, ROOTS.chat)].filter((name) =>
+        name.endsWith('.js'),
+      );
       const total = initial.reduce((sum, name) => sum + (sizes.get(name.replace(/^.*\//, '')) ?? 0), 0);
       const kb = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KB`;
       console.log(`\ninitial JavaScript, brotli: ${kb(total)} of ${kb(budget)} (${initial.length} files)`);

@@ -101,6 +101,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await talk.send('Fail !script status=500');
       await expect(page.getByRole('alert')).toBeVisible();
       await clean(page, 'an answer that failed');
+      await talk.ask('Well again !script tokens=2');
       await page.getByRole('button', { name: new RegExp(person.name) }).click();
       await clean(page, 'the account menu');
       await page.keyboard.press('Escape');
@@ -112,6 +113,29 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await page.goto('/app/nothing/here');
       await expect(page.getByRole('heading', { name: 'There is nothing here' })).toBeVisible();
       await clean(page, 'nothing here');
+    });
+
+    test(`a phone, ${colorScheme}`, async ({ person, elsewhere }) => {
+      await person.conversation('A small one', `Show !script echo\n${MARKDOWN}`);
+      const phone = await elsewhere({
+        colorScheme,
+        viewport: { width: 390, height: 844 },
+        isMobile: true,
+        hasTouch: true,
+      });
+      await person.at(phone);
+      const page = await phone.newPage();
+      await Talk.open(page);
+      await clean(page, 'a new conversation');
+      await page.getByRole('button', { name: 'Show the list' }).tap();
+      await expect(page.getByRole('link', { name: 'A small one' })).toBeVisible();
+      await clean(page, 'the list over it');
+      await page.getByRole('link', { name: 'A small one' }).tap();
+      await expect(page.locator('.katex').first()).toBeVisible();
+      await clean(page, 'a conversation');
+      await page.getByRole('button', { name: 'Show the list' }).tap();
+      await expect(page.getByRole('link', { name: 'A small one' })).toBeVisible();
+      await clean(page, 'the list over a conversation');
     });
 
     test(`the other views, ${colorScheme}`, async ({ page, context, world }) => {

@@ -82,6 +82,33 @@ test('a prompt said differently is a branch, and arrows lead between them', asyn
   await expect(talk.text).toHaveText(words(7));
 });
 
+test('a version that is there before its answer is, is there once', async ({ page, person: _ }) => {
+  const talk = await Talk.open(page);
+  await talk.ask('First !script tokens=3');
+  await talk.ask('Second !script tokens=4');
+  await talk.ask('Third !script tokens=2');
+  await talk.prompts.last().getByRole('button', { name: 'Edit this prompt' }).click();
+  const editor = page.getByRole('textbox', { name: 'Edit this prompt' });
+  await editor.fill('Third in other words !script tokens=7');
+  await editor.press('Enter');
+  await talk.settled();
+  await expect(talk.text).toHaveText(words(7));
+  await page.route(`**/sessions/${talk.id}`, async (route) => {
+    const response = await route.fetch();
+    // The server tells every device of the change as well, this one too.
+    if (route.request().method() === 'PATCH') await expect(talk.text).toHaveText(words(2));
+    await route.fulfill({ response });
+  });
+  const versions = talk.prompts.last().getByRole('group', { name: 'Versions' });
+  const answered = page.waitForResponse((response) => response.request().method() === 'PATCH');
+  await versions.getByRole('button', { name: 'Previous version' }).click();
+  await answered;
+  await expect(versions).toContainText('1/2');
+  await expect(talk.prompts).toHaveCount(3);
+  await expect(talk.answers).toHaveCount(3);
+  await expect(talk.text).toHaveText(words(2));
+});
+
 test('copying takes what the model wrote', async ({ page, context, person }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: person.url });
   const talk = await Talk.open(page);
@@ -91,21 +118,41 @@ test('copying takes what the model wrote', async ({ page, context, person }) => 
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe('Some **bold** words');
 });
 
-test('after an answer that failed, one click asks again', async ({ page, person }) => {
+test('after an answer that failed, one click asks the same prompt again', async ({ page, person }) => {
+  const prompt = 'Break it !script tokens=9 delay=5ms error=4 times=1';
   const talk = await Talk.open(page);
-  // Every attempt of the first answer fails after some words; the platform may try more than once.
-  await talk.send('Break it !script tokens=9 delay=5ms error=4 times=1');
+  const sent: { path: string; body: string | null }[] = [];
+  await page.route('**/messages/**', async (route) => {
+    const request = route.request();
+    const path = new URL(request.url()).pathname.split('/').slice(3).join('/');
+    if (request.method() !== 'GET') sent.push({ path, body: request.postData() });
+    await route.continue();
+  });
+  // The first answer breaks off after some words.
+  await talk.send(prompt);
   const failed = page.getByRole('alert').filter({ hasText: 'The answer failed.' });
-  await expect(
-    failed.or(talk.answers.last().getByRole('button', { name: 'Answer once more' })),
-  ).toBeVisible();
-  if (await failed.isVisible()) {
-    await failed.getByRole('button', { name: 'Try again' }).click();
-    await talk.settled();
-  }
+  await expect(failed).toBeVisible();
+  const [asked, ...none] = await person.messages(talk.id);
+  expect(none).toEqual([]);
+  expect(asked).toMatchObject({ role: 'user', content: prompt });
+  await expect(talk.prompts).toHaveCount(1);
+  await expect(talk.composer).toHaveValue('');
+
+  await failed.getByRole('button', { name: 'Try again' }).click();
+  await talk.settled();
+  await expect(failed).toBeHidden();
   await expect(talk.text).toHaveText(words(9));
+  await expect(talk.prompts).toHaveCount(1);
+  await expect(talk.composer).toHaveValue('');
+  // Nothing was typed again, and no second prompt was made: the stored one was answered.
+  expect(sent).toEqual([
+    { path: 'messages/stream', body: JSON.stringify({ prompt }) },
+    { path: `messages/${asked?.id}/regenerate`, body: '{}' },
+  ]);
   const messages = await person.messages(talk.id);
-  expect(messages.filter((message) => message.role === 'user')).toHaveLength(1);
+  expect(messages).toHaveLength(2);
+  expect(messages[0]).toEqual(asked);
+  expect(messages[1]).toMatchObject({ role: 'assistant', content: `${words(9)} `, status: 'complete' });
 });
 
 test('a provider that refuses is said, costs nothing, and can be asked again', async ({ page, person }) => {
@@ -116,7 +163,10 @@ test('a provider that refuses is said, costs nothing, and can be asked again', a
   await expect(failed).toBeVisible();
   await expect(failed.getByRole('button', { name: 'Try again' })).toBeVisible();
   expect((await person.get<{ balance: number }>('/credits/balance')).balance).toBe(before.balance);
-  await expect(page.getByText('Refuse it')).not.toHaveCount(0);
+  await expect(talk.prompts).toHaveCount(1);
+  await expect(talk.prompts.last()).toContainText('Refuse it');
+  // The server would tell the tests that follow that this model fails.
+  await talk.ask('Well again? !script tokens=2');
 });
 
 test('what is typed and not sent stays, for each conversation', async ({ page, person }) => {

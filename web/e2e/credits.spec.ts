@@ -17,6 +17,7 @@ test('a model is picked by what it costs, and stays picked', async ({ page, pers
 
   // By keys, within the conversation.
   await page.getByRole('button', { name: `Model: ${DEAR_MODEL}. Choose another one` }).press('Enter');
+  await expect(page.getByRole('combobox')).toBeFocused();
   await page.keyboard.press('Home');
   await page.keyboard.press('Enter');
   await expect(page.getByRole('button', { name: `Model: ${MODEL}. Choose another one` })).toBeVisible();

@@ -1,5 +1,6 @@
 // Tokens that last two seconds: nobody notices.
 import { expect, test } from './fixtures.ts';
+import { Person } from './person.ts';
 import { Sidebar, Talk, words } from './talk.ts';
 
 test.use({ settings: { accessTtl: '2s' } });
@@ -37,4 +38,31 @@ test('many requests of two tabs renew once each time', async ({ page, context, p
     await expect(new Sidebar(tab).row('In both')).toBeVisible();
     await expect(new Talk(tab).composer).toBeVisible();
   }
+});
+
+test('when the session has become somebody else’s, the page begins anew as theirs', async ({
+  page,
+  context,
+  person,
+}) => {
+  const { id } = await person.conversation('Of the first', 'Hello !script tokens=3');
+  const talk = await Talk.open(page, id);
+  const sidebar = new Sidebar(page);
+  await expect(sidebar.row('Of the first')).toBeVisible();
+  await talk.composer.fill('A draft of the first');
+  // In this browser, but not by this page: say, by a program that shares its cookies.
+  const second = await Person.register(context, person.url, 'Bea Conde');
+  await second.conversation('Of the second', 'Hello !script tokens=3');
+  const loaded = page.waitForEvent('load');
+  // The token expires, and the next request renews a session that is not the one that is shown.
+  await expect
+    .poll(async () => (await context.cookies()).some((cookie) => cookie.name === 'tertulia_access'))
+    .toBe(false);
+  await sidebar.search.fill('whatever');
+  await loaded;
+  await expect(page.getByRole('button', { name: /Bea Conde/ })).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'This conversation is not here' })).toBeVisible();
+  await expect(sidebar.row('Of the second')).toBeVisible();
+  await expect(sidebar.row('Of the first')).toHaveCount(0);
+  expect(await page.evaluate(() => JSON.stringify({ ...localStorage }))).not.toContain('draft of the first');
 });

@@ -71,7 +71,9 @@ test('renaming from the list and from the conversation', async ({ page, person }
   await dialog.getByLabel('Title').fill('Another title');
   await dialog.getByRole('button', { name: 'Save' }).click();
   await expect(sidebar.row('Another title')).toBeVisible();
-  expect((await person.get<{ title: string }>(`/sessions/${id}`)).title).toBe('Another title');
+  // It is shown before the server has it.
+  const stored = async () => (await person.get<{ title: string }>(`/sessions/${id}`)).title;
+  await expect.poll(stored).toBe('Another title');
 });
 
 test('what is pinned stands above the rest', async ({ page, person }) => {

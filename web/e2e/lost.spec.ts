@@ -106,7 +106,8 @@ test('a page that is opened while the server is away says so', async ({ page, wo
   await expect(page.getByText('The server cannot be reached.')).toBeVisible();
   await expect(talk.composer).toHaveValue('Anybody? !script tokens=3');
   await world.launch();
-  await page.getByRole('button', { name: 'Try again' }).first().click();
+  const unsent = page.getByRole('alert').filter({ hasText: 'This was not sent' });
+  await unsent.getByRole('button', { name: 'Try again' }).click();
   await talk.settled();
   await expect(talk.text).toHaveText(words(3));
 });

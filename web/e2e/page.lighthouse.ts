@@ -1,6 +1,6 @@
 // Lighthouse's scores of the list and of a conversation, for somebody who is
-// signed in. The goal is for a desktop; a phone is simulated at a quarter of this
-// machine's speed, so its figures say as much about the machine: they are printed.
+// signed in, on a desktop and on a phone (its own presets: network and processor
+// are simulated). Each is the median of three runs; below the goal it fails.
 import { chromium } from '@playwright/test';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
@@ -11,14 +11,20 @@ import { MARKDOWN } from './answers.ts';
 import { Person } from './person.ts';
 
 const GOAL = 95;
+const RUNS = 3;
+const METRICS = {
+  'first-contentful-paint': 'first paint',
+  'largest-contentful-paint': 'largest paint',
+  'total-blocking-time': 'blocked',
+  'cumulative-layout-shift': 'shift',
+  'speed-index': 'speed index',
+};
 
-interface Result {
-  lhr: {
-    categories: Record<string, { score: number | null; auditRefs: { id: string; weight: number }[] }>;
-    audits: Record<string, { score: number | null; title: string; displayValue?: string }>;
-  };
+interface Report {
+  categories: Record<string, { score: number | null; auditRefs: { id: string; weight: number }[] }>;
+  audits: Record<string, { score: number | null; title: string; displayValue?: string }>;
 }
-type Lighthouse = (url: string, flags: object, config?: object) => Promise<Result>;
+type Lighthouse = (url: string, flags: object, config?: object) => Promise<{ lhr: Report }>;
 
 /** It is no package of this folder: see lighthouse/run. */
 async function load(): Promise<{ lighthouse: Lighthouse; desktop: object }> {
@@ -39,53 +45,69 @@ function freePort(): Promise<number> {
   });
 }
 
-test('lighthouse', async ({ world, launchOptions }) => {
-  const { lighthouse, desktop } = await load();
-  const port = await freePort();
-  const profile = mkdtempSync(join(tmpdir(), 'tertulia-lighthouse.'));
-  // The default context: the one that Lighthouse opens its pages in.
-  const context = await chromium.launchPersistentContext(profile, {
-    ...launchOptions,
-    args: [...(launchOptions.args ?? []), `--remote-debugging-port=${port}`],
-  });
-  const person = await Person.register(context, world.url);
-  for (let n = 0; n < 30; n++) await person.post('/sessions', { title: `Conversation ${n}` }, 201);
-  const { id } = await person.conversation(
-    'How whales sleep',
-    `Tell me !script echo\n${MARKDOWN}`,
-    'And cats? !script tokens=80',
-  );
-  const low: string[] = [];
-  for (const [view, path] of [
-    ['list', '/app'],
-    ['chat', `/app/c/${id}`],
-  ] as const) {
-    for (const [device, config] of [
-      ['phone', undefined],
-      ['desktop', desktop],
-    ] as const) {
+const points = (report: Report, category: string): number =>
+  Math.round((report.categories[category]?.score ?? 0) * 100);
+
+function median<T>(values: T[], by: (value: T) => number): T {
+  const sorted = [...values].sort((a, b) => by(a) - by(b));
+  return sorted[Math.floor(sorted.length / 2)] as T;
+}
+
+/** What keeps a category from being better. */
+function weak(report: Report, category: string): string {
+  return (report.categories[category]?.auditRefs ?? [])
+    .map(({ id, weight }) => ({ ...report.audits[id], weight }))
+    .filter((audit) => audit.weight > 0 && (audit.score ?? 1) < 0.9)
+    .map((audit) => `${audit.title} ${audit.displayValue ?? ''}`)
+    .join('; ');
+}
+
+for (const view of ['list', 'chat'] as const) {
+  for (const device of ['phone', 'desktop'] as const) {
+    test(`lighthouse, ${view}, ${device}`, async ({ world, launchOptions }) => {
+      const { lighthouse, desktop } = await load();
+      const port = await freePort();
+      const profile = mkdtempSync(join(tmpdir(), 'tertulia-lighthouse.'));
+      // The default context: the one that Lighthouse opens its pages in.
+      const context = await chromium.launchPersistentContext(profile, {
+        ...launchOptions,
+        args: [...(launchOptions.args ?? []), `--remote-debugging-port=${port}`],
+      });
+      const person = await Person.register(context, world.url);
+      for (let n = 0; n < 30; n++) await person.post('/sessions', { title: `Conversation ${n}` }, 201);
+      const { id } = await person.conversation(
+        'How whales sleep',
+        `Tell me !script echo\n${MARKDOWN}`,
+        'And cats? !script tokens=80',
+      );
+      const url = world.url + (view === 'list' ? '/app' : `/app/c/${id}`);
       const flags = {
         port,
         logLevel: 'error',
         disableStorageReset: true,
         onlyCategories: ['performance', 'accessibility', 'best-practices'],
       };
-      const { lhr } = await lighthouse(world.url + path, flags, config);
-      const scores = Object.entries(lhr.categories).map(([name, { score, auditRefs }]) => {
-        const points = Math.round((score ?? 0) * 100);
-        if (points < GOAL && device === 'desktop') {
-          const weak = auditRefs
-            .map(({ id: audit, weight }) => ({ ...lhr.audits[audit], weight }))
-            .filter((audit) => audit.weight > 0 && (audit.score ?? 1) < 0.9)
-            .map((audit) => `${audit.title} ${audit.displayValue ?? ''}`);
-          low.push(`${view}, ${device}, ${name}: ${points} (${weak.join('; ')})`);
-        }
-        return `${name} ${points}`;
+      const reports: Report[] = [];
+      for (let run = 0; run < RUNS; run++) {
+        reports.push((await lighthouse(url, flags, device === 'desktop' ? desktop : undefined)).lhr);
+      }
+      await context.close();
+      rmSync(profile, { recursive: true, force: true });
+
+      const names = Object.keys(reports[0]?.categories ?? {});
+      const middle = names.map((name) => {
+        const report = median(reports, (one) => points(one, name));
+        return { name, points: points(report, name), weak: weak(report, name) };
       });
-      console.log(`lighthouse, ${view}, ${device}: ${scores.join(', ')}`);
-    }
+      const one = median(reports, (report) => points(report, 'performance'));
+      const figures = Object.entries(METRICS).map(
+        ([audit, name]) => `${name} ${one.audits[audit]?.displayValue}`,
+      );
+      console.log(
+        `lighthouse, ${view}, ${device}: ${middle.map((each) => `${each.name} ${each.points}`).join(', ')} ` +
+          `(${figures.join(', ')}; performance of each run: ${reports.map((each) => points(each, 'performance')).join(', ')})`,
+      );
+      expect(middle.filter((each) => each.points < GOAL)).toEqual([]);
+    });
   }
-  await context.close();
-  rmSync(profile, { recursive: true, force: true });
-  expect(low).toEqual([]);
-});
+}

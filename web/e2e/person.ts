@@ -14,6 +14,15 @@ export interface Conversation {
   archived: boolean;
 }
 
+export interface Message {
+  id: string;
+  depth: number;
+  role: string;
+  content: string;
+  status: string;
+  end_reason: string | null;
+}
+
 export class Person {
   private constructor(
     readonly context: BrowserContext,
@@ -75,12 +84,8 @@ export class Person {
     return this.patch<Conversation>(`/sessions/${id}`, { title });
   }
 
-  async messages(
-    id: string,
-  ): Promise<{ role: string; content: string; status: string; end_reason: string | null }[]> {
-    const page = await this.get<{
-      data: { depth: number; role: string; content: string; status: string; end_reason: string | null }[];
-    }>(`/sessions/${id}/messages?per_page=100`);
+  async messages(id: string): Promise<Message[]> {
+    const page = await this.get<{ data: Message[] }>(`/sessions/${id}/messages?per_page=100`);
     return page.data.sort((a, b) => a.depth - b.depth);
   }
 }

@@ -6,7 +6,8 @@ const LINES = `Read along !script delay=15ms echo\n${Array.from({ length: 400 },
 
 test('the end is followed until one scrolls up, and again after', async ({ page, person: _ }) => {
   const talk = await Talk.open(page);
-  await talk.send('Read along !script tokens=3000 delay=4ms');
+  // More than is read here, however slow that is.
+  await talk.send('Read along !script tokens=20000 delay=4ms');
   await talk.reached(900);
   await expect.poll(() => talk.below()).toBeLessThan(40);
   await talk.area.hover();

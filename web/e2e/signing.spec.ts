@@ -1,6 +1,6 @@
 // Signing up, in and out; what the session is kept in; the page's policy.
 import { expect, test } from './fixtures.ts';
-import { PASSWORD } from './person.ts';
+import { PASSWORD, Person } from './person.ts';
 import { Sidebar, Talk, words } from './talk.ts';
 
 test('a newcomer signs up, asks, and signs out', async ({ page, context }) => {
@@ -144,6 +144,29 @@ test('signing out in one tab is seen in the other', async ({ page, context, pers
   await page.getByRole('button', { name: new RegExp(person.name) }).click();
   await page.getByRole('menuitem', { name: 'Sign out' }).click();
   for (const tab of [page, second]) await expect(tab.getByRole('heading', { name: 'Sign in' })).toBeVisible();
+});
+
+test('signing in as somebody else in one tab takes the others along', async ({
+  page,
+  context,
+  person,
+  elsewhere,
+}) => {
+  const talk = await Talk.open(page);
+  await talk.composer.fill('Half a thought');
+  const second = await context.newPage();
+  await Talk.open(second);
+  const other = await Person.register(await elsewhere(), person.url, 'Bea Conde');
+  await second.getByRole('button', { name: new RegExp(person.name) }).click();
+  await second.getByRole('menuitem', { name: 'Sign out' }).click();
+  for (const tab of [page, second]) await expect(tab.getByRole('heading', { name: 'Sign in' })).toBeVisible();
+  await second.getByLabel('Email or user name').fill(other.email);
+  await second.getByLabel('Password').fill(PASSWORD);
+  await second.getByRole('button', { name: 'Sign in' }).click();
+  for (const tab of [page, second]) {
+    await expect(tab.getByRole('button', { name: /Bea Conde/ })).toBeVisible();
+    await expect(new Talk(tab).composer).toHaveValue('');
+  }
 });
 
 test('too many attempts say how long to wait', async ({ page, person }) => {

@@ -42,8 +42,8 @@ export class Talk {
   }
 
   /** Until the answer that is being written has this word. */
-  async reached(token: number): Promise<void> {
-    await expect(this.text).toContainText(`w${token} `);
+  async reached(token: number, options: { timeout?: number } = {}): Promise<void> {
+    await expect(this.text).toContainText(`w${token} `, options);
   }
 
   async ask(prompt: string): Promise<void> {

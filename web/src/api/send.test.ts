@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ApiError, retryAfter } from './error';
-import { markRenewed, send, whenSignedOut } from './send';
+import { markRenewed, send, whenRenewed, whenSignedOut } from './send';
 
 const ok = (): Response => new Response('{}', { status: 200 });
 const refused = (status: number, code: string, headers: Record<string, string> = {}): Response =>
@@ -96,6 +96,38 @@ describe('send', () => {
     });
     await expect(send(request('/x'))).rejects.toMatchObject({ status: 503 });
     expect(over).toBe(1);
+  });
+
+  it('tells whose session it is when it was renewed', async () => {
+    const told = vi.fn();
+    whenRenewed(told);
+    server({
+      '/x': [() => refused(401, 'token_expired'), ok],
+      '/auth/refresh': [() => Response.json({ token_type: 'cookie', user: { id: 'somebody' } })],
+    });
+    await send(request('/x'));
+    expect(told).toHaveBeenCalledExactlyOnceWith({ id: 'somebody' });
+  });
+
+  it('takes up what was asked for before it was there, once', async () => {
+    const asked = server({ '/x': [ok, ok] });
+    const early = new Response('early');
+    vi.stubGlobal('tertulia', { '/x?page=1': Promise.resolve(early) });
+    expect(await send(request('/x?page=1'))).toBe(early);
+    expect(asked).toEqual([]);
+    await send(request('/x?page=1'));
+    expect(asked).toEqual(['GET /x']);
+  });
+
+  it('renews for what was asked too early as well, and takes up nothing that is old', async () => {
+    const asked = server({ '/x': [ok, ok], '/auth/refresh': [ok] });
+    vi.stubGlobal('tertulia', { '/x': Promise.resolve(refused(401, 'token_expired')) });
+    expect((await send(request('/x'))).ok).toBe(true);
+    expect(asked).toEqual(['POST /auth/refresh {}', 'GET /x']);
+    const old = { '/x': Promise.resolve(new Response('old')) };
+    vi.stubGlobal('tertulia', old);
+    vi.spyOn(performance, 'now').mockReturnValue(20_000);
+    expect(await (await send(request('/x'))).text()).toBe('{}');
   });
 
   it('does not renew for a wrong password', async () => {

@@ -7,31 +7,11 @@ import { refreshLists } from '../conversations/list.svelte';
 import { loadWallet, setBalance } from '../lib/account.svelte';
 import { draft, dropDraft } from '../lib/drafts';
 import { onLive, type Live } from '../lib/live';
-import { load, save } from '../lib/storage';
 import { begin, type Answer, type AnswerFailure } from '../stream/answer';
 import { follow } from '../stream/follow';
-import { hasOlder, pagesTo, unanswered, upTo, withNewest, withOlder, type Rows } from './thread';
-
-/** Messages that are there at first: a screenful or two, so that it is there at once. */
-const FIRST = 20;
-const PAGE = 50;
-/** Messages that are put above in one go. */
-const OLDER = 30;
-/** So many messages are fetched at most to stay at the place where branches were switched. */
-const REACH = 1000;
-
-/** An answer that is being written, and where it hangs. */
-export interface Writing {
-  /** The message after which it stands; null at the beginning of the conversation. */
-  after: string | null;
-  /** The prompt that was just sent; null when a stored one is answered. */
-  prompt: { key: string; text: string } | null;
-  key: string;
-  model: string | null;
-  answer: Answer;
-  connected: boolean;
-  stopping: boolean;
-}
+import { Reading } from './reading.svelte';
+import { before, unanswered, upTo, type Rows } from './thread';
+import { Writing } from './writing.svelte';
 
 /** Why a prompt was not taken. Its text is back in the composer. */
 export interface Refusal {
@@ -53,20 +33,18 @@ export interface Outgoing {
   edits?: string;
 }
 
-let keys = 0;
-
 export class Chat {
   readonly id: string;
+  readonly reading: Reading;
   conversation = $state.raw<Conversation | null>(null);
-  rows = $state.raw<Rows>([]);
-  loaded = $state(false);
-  loadingOlder = $state(false);
   problem = $state.raw<ApiError | null>(null);
   writing = $state.raw<Writing | null>(null);
   refusal = $state.raw<Refusal | null>(null);
   failed = $state.raw<Failed | null>(null);
   /** Called with a text that was not taken, to be typed again. */
   onReturned: (outgoing: Outgoing) => void = () => {};
+  /** Called when an answer that was asked for here takes its place. */
+  onBegun: () => void = () => {};
 
   #keys = new Map<string, string>();
   #closing = new AbortController();
@@ -74,9 +52,16 @@ export class Chat {
   #offLive: () => void;
   #syncing: Promise<void> | null = null;
 
-  constructor(id: string, known: Conversation | null = null) {
+  /** `begun`: a conversation that was just made, with nothing in it to be fetched. */
+  constructor(id: string, begun: Conversation | null = null) {
     this.id = id;
-    this.conversation = known;
+    this.conversation = begun;
+    const params = { path: { id } };
+    const { signal } = this.#closing;
+    this.reading = new Reading((query) =>
+      data(api.GET('/sessions/{id}/messages', { params: { ...params, query }, signal })),
+    );
+    this.reading.loaded = begun !== null;
     this.#offLive = onLive((event) => this.#live(event));
   }
 
@@ -91,18 +76,31 @@ export class Chat {
     return this.#keys.get(message.id) ?? message.id;
   }
 
-  /** What is shown above the answer that is being written. */
-  get shown(): Rows {
-    return this.writing ? upTo(this.rows, this.writing.after) : this.rows;
+  get rows(): Rows {
+    return this.reading.rows;
   }
 
-  get hasOlder(): boolean {
-    return hasOlder(this.rows);
+  get loaded(): boolean {
+    return this.reading.loaded;
+  }
+
+  /** The answer that is being written, where that is what is being read. */
+  get shownWriting(): Writing | null {
+    const { writing, reading } = this;
+    if (!writing || !reading.detached) return writing;
+    const here = writing.after === null ? !reading.hasOlder : reading.has(writing.after);
+    return here ? writing : null;
+  }
+
+  /** What is shown above it. */
+  get shown(): Rows {
+    const writing = this.shownWriting;
+    return writing ? upTo(this.rows, writing.after) : this.rows;
   }
 
   /** The prompt that has no answer, when none is being written. */
   get waiting(): MessageView | null {
-    return this.writing || !this.loaded ? null : unanswered(this.rows);
+    return this.writing || !this.loaded || this.reading.detached ? null : unanswered(this.rows);
   }
 
   // Reading
@@ -121,63 +119,50 @@ export class Chat {
     return this.#syncing;
   }
 
-  async #fetch(): Promise<void> {
-    const path = { id: this.id };
-    const signal = this.#closing.signal;
-    const size = this.loaded ? PAGE : FIRST;
-    const [conversation, page] = await Promise.all([
-      data(api.GET('/sessions/{id}', { params: { path }, signal })),
-      data(api.GET('/sessions/{id}/messages', { params: { path, query: { per_page: size } }, signal })),
-    ]);
+  async #fetch(leave = false): Promise<void> {
+    const [conversation, page] = await Promise.all([this.#head(), this.reading.newest()]);
     this.conversation = conversation;
-    this.rows = withNewest(this.rows, page.data);
-    this.loaded = true;
+    this.reading.take(page, leave);
     this.problem = null;
-    const run = conversation.active_run;
-    if (run && !this.writing) void this.#join(run);
+    this.#joinAny();
   }
 
-  async loadOlder(): Promise<void> {
-    const first = this.rows[0];
-    if (this.loadingOlder || !first || !this.hasOlder) return;
-    this.loadingOlder = true;
-    try {
-      const query = { before: first.id, per_page: OLDER };
-      const page = await data(
-        api.GET('/sessions/{id}/messages', {
-          params: { path: { id: this.id }, query },
-          signal: this.#closing.signal,
-        }),
-      );
-      this.rows = withOlder(this.rows, page.data);
-    } catch {
-      // Scrolling up again tries again.
-    } finally {
-      this.loadingOlder = false;
+  #head(change?: { head: string }): Promise<Conversation> {
+    const params = { path: { id: this.id } };
+    return data(
+      change
+        ? api.PATCH('/sessions/{id}', { params, body: change })
+        : api.GET('/sessions/{id}', { params, signal: this.#closing.signal }),
+    );
+  }
+
+  /** Leaves what stands further up for the newest messages. */
+  async toNewest(): Promise<void> {
+    if (this.reading.detached) await this.#fetch(true);
+  }
+
+  /** Loads what stands around a message, on its branch, which becomes the current one. */
+  async reveal(id: string): Promise<void> {
+    if (this.reading.has(id)) return;
+    const known = this.conversation ?? this.#head();
+    const [{ depth, rows }, conversation] = await Promise.all([this.reading.above(id), known]);
+    this.conversation = conversation;
+    if (!(await this.reading.around(id, depth, rows))) {
+      this.conversation = await this.#head({ head: id });
+      this.failed = null;
+      await this.reading.around(id, depth, rows);
     }
+    this.#joinAny();
   }
 
   /** Goes to another version of a message and stays at its place. */
   async choose(message: MessageView, sibling: string): Promise<void> {
-    const path = { id: this.id };
-    this.conversation = await data(
-      api.PATCH('/sessions/{id}', { params: { path }, body: { head: sibling } }),
-    );
+    // What stands above is on both branches. The other one may be there before the answer is.
+    const above = before(this.rows, message.id);
+    this.conversation = await this.#head({ head: sibling });
     this.failed = null;
-    const size = 100;
-    const get = (page: number) =>
-      data(api.GET('/sessions/{id}/messages', { params: { path, query: { page, per_page: size } } }));
-    const newest = await get(1);
-    const more = Math.min(pagesTo(message.depth, newest.meta.total, size), REACH / size);
-    const older = await Promise.all(Array.from({ length: more - 1 }, (_, n) => get(n + 2)));
-    const rows = [...older.reverse().flatMap((page) => page.data), ...newest.data];
-    // What stands above is on both branches; it stays.
-    const above = this.rows.slice(
-      0,
-      this.rows.findIndex((row) => row.id === message.id),
-    );
-    this.rows = withNewest(above, rows);
     this.#keys.set(sibling, this.keyOf(message));
+    await this.reading.around(sibling, message.depth, above);
   }
 
   #live(event: Live): void {
@@ -194,8 +179,15 @@ export class Chat {
   // Writing
 
   /** Sends a prompt, or an earlier one in other words. */
-  send(outgoing: Outgoing, model: string | null = null): Promise<void> {
+  async send(outgoing: Outgoing, model: string | null = null): Promise<void> {
     const edited = outgoing.edits ? this.rows.find((row) => row.id === outgoing.edits) : undefined;
+    if (!edited && this.reading.detached) {
+      try {
+        await this.toNewest();
+      } catch (error) {
+        return this.#refused(asApiError(error), outgoing);
+      }
+    }
     const after = edited ? (edited.parent_id ?? null) : (this.rows.at(-1)?.id ?? null);
     const path = edited
       ? `/sessions/${this.id}/messages/${edited.id}`
@@ -221,15 +213,15 @@ export class Chat {
   async stop(): Promise<void> {
     const writing = this.writing;
     if (!writing || writing.stopping) return;
-    this.writing = { ...writing, stopping: true };
-    if (!writing.answer.runId && !writing.connected) {
+    writing.stopping = true;
+    if (!writing.newest.runId && !writing.connected) {
       // It has not reached the server yet; whether it ever did is found out below.
       this.#follower?.abort();
     }
     try {
       await data(api.POST('/sessions/{id}/stop', { params: { path: { id: this.id } } }));
     } catch {
-      if (this.writing) this.writing = { ...this.writing, stopping: false };
+      writing.stopping = false;
     }
   }
 
@@ -247,16 +239,9 @@ export class Chat {
     const key = idempotencyKey();
     this.refusal = null;
     this.failed = null;
-    const prompt = outgoing ? { key: `p${++keys}`, text: outgoing.text } : null;
-    this.writing = {
-      after,
-      prompt,
-      key: `a${++keys}`,
-      model: model ?? this.conversation?.model_id ?? null,
-      answer: begin(),
-      connected: true,
-      stopping: false,
-    };
+    const { model_id } = this.conversation ?? {};
+    this.writing = new Writing(after, outgoing?.text ?? null, model ?? model_id ?? null, begin());
+    this.onBegun();
     const taken = (): void => {
       // What was typed meanwhile stays.
       if (outgoing && draft(this.id) === outgoing.text) dropDraft(this.id);
@@ -270,22 +255,16 @@ export class Chat {
     );
   }
 
+  #joinAny(): void {
+    const run = this.conversation?.active_run;
+    if (run && !this.writing && !this.reading.detached) void this.#join(run);
+  }
+
   /** Follows an answer that was begun elsewhere, or before the page was loaded. */
   async #join(run: string): Promise<void> {
     const last = this.rows.at(-1);
-    // A new answer to an earlier prompt does not move the head before it is done.
-    const noted = load(`run:${this.id}`)?.split(' ') ?? [];
-    const known = noted[0] === run ? noted[1] : undefined;
-    const guess = last?.role === 'assistant' ? (last.parent_id ?? null) : (last?.id ?? null);
-    this.writing = {
-      after: known ? known : guess,
-      prompt: null,
-      key: `a${++keys}`,
-      model: this.conversation?.model_id ?? null,
-      answer: begin(run),
-      connected: true,
-      stopping: false,
-    };
+    const after = last?.role === 'assistant' ? (last.parent_id ?? null) : (last?.id ?? null);
+    this.writing = new Writing(after, null, this.conversation?.model_id ?? null, begin(run));
     const open = (signal: AbortSignal) => stream('GET', `/runs/${run}/events`, { signal });
     await this.#follow(
       open,
@@ -317,15 +296,14 @@ export class Chat {
         answer,
         signal: follower.signal,
         onConnected: (connected) => {
-          if (this.writing) this.writing = { ...this.writing, connected };
+          if (this.writing) this.writing.connected = connected;
         },
         onAnswer: (now) => {
           if (first && now.runId) {
             first = false;
             taken();
-            this.#note(now.runId);
           }
-          if (this.writing) this.writing = { ...this.writing, answer: now };
+          this.writing?.show(now);
         },
       });
       await this.#ended(end);
@@ -342,12 +320,6 @@ export class Chat {
     }
   }
 
-  /** A new prompt is the head as soon as it is sent; where another answer hangs is not told by the server. */
-  #note(run: string): void {
-    const writing = this.writing;
-    if (writing && !writing.prompt) save(`run:${this.id}`, `${run} ${writing.after ?? ''}`);
-  }
-
   #refused(error: ApiError, outgoing: Outgoing | null): void {
     this.writing = null;
     const until = error.retryAfter === null ? null : Date.now() + error.retryAfter * 1000;
@@ -359,7 +331,6 @@ export class Chat {
 
   async #ended(answer: Answer): Promise<void> {
     const { end, failure } = answer;
-    save(`run:${this.id}`, null);
     if (end?.balance !== null && end?.balance !== undefined) setBalance(end.balance);
     void loadWallet();
     refreshLists();
@@ -374,28 +345,21 @@ export class Chat {
         await new Promise((resolve) => setTimeout(resolve, wait));
       }
     }
-    if (writing) this.#settle(writing, end?.message?.id ?? null, end?.message?.parent_id ?? null);
+    if (writing) this.#settle(writing, answer);
     if (failure && !end?.message) this.failed = { failure, text: answer.text };
     this.writing = null;
     if (this.conversation?.active_run) void this.open();
   }
 
   async #fetchEnd(): Promise<void> {
-    const path = { id: this.id };
-    const [conversation, page] = await Promise.all([
-      data(api.GET('/sessions/{id}', { params: { path } })),
-      data(api.GET('/sessions/{id}/messages', { params: { path, query: { per_page: PAGE } } })),
-    ]);
+    const [conversation, page] = await Promise.all([this.#head(), this.reading.newest()]);
     this.conversation = conversation;
-    this.rows = withNewest(this.rows, page.data);
+    this.reading.take(page);
   }
 
   /** What was shown while it was written keeps its place in the page. */
-  #settle(writing: Writing, answer: string | null, prompt: string | null): void {
-    if (answer) this.#keys.set(answer, writing.key);
-    const sent = writing.prompt;
-    if (!sent) return;
-    const id = prompt ?? unanswered(this.rows)?.id;
-    if (id) this.#keys.set(id, sent.key);
+  #settle(writing: Writing, { end, promptId }: Answer): void {
+    if (end?.message) this.#keys.set(end.message.id, writing.key);
+    if (writing.prompt && promptId) this.#keys.set(promptId, writing.prompt.key);
   }
 }

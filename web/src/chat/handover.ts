@@ -2,6 +2,8 @@
 // without a break.
 import { Chat } from './chat.svelte';
 
+export { Chat };
+
 let handed: Chat | null = null;
 
 export function hand(chat: Chat): void {

@@ -6,6 +6,8 @@ const NEAR = 24;
 export class Stick {
   /** Whether the end is in view and kept there. */
   held = $state(true);
+  /** More follows below, which is not loaded: there is no end to be kept at. */
+  endless = false;
   #area: HTMLElement | null = null;
   #last = 0;
 
@@ -13,10 +15,11 @@ export class Stick {
   attach = (area: HTMLElement): (() => void) => {
     this.#area = area;
     const scrolled = (): void => {
-      const left = area.scrollHeight - area.scrollTop - area.clientHeight;
-      if (left < NEAR) this.held = true;
-      else if (area.scrollTop < this.#last - 1) this.held = false;
-      this.#last = area.scrollTop;
+      const top = area.scrollTop;
+      // Only who comes down to the end is held there: who has just begun to go up is still near it.
+      if (!this.#atEnd(area)) this.held &&= top >= this.#last - 1;
+      else if (top > this.#last) this.held = !this.endless;
+      this.#last = top;
     };
     const wheel = (event: WheelEvent): void => {
       if (event.deltaY < 0 && area.scrollHeight > area.clientHeight) this.held = false;
@@ -45,6 +48,29 @@ export class Stick {
     this.#last = area.scrollTop;
   }
 
+  #atEnd(area: HTMLElement): boolean {
+    return area.scrollHeight - area.scrollTop - area.clientHeight < NEAR;
+  }
+
+  /** Goes to a row, and lets go of the end. */
+  async toRow(row: HTMLElement): Promise<void> {
+    const area = this.#area;
+    if (!area) return;
+    this.held = false;
+    // What is far away has no measures before it is near.
+    for (let tries = 0; tries < 6 && row.isConnected; tries++) {
+      const { top, bottom } = row.getBoundingClientRect();
+      const room = area.clientHeight - (bottom - top);
+      const wanted =
+        area.getBoundingClientRect().top + Math.max(24, Math.min(room / 2, area.clientHeight / 4));
+      if (Math.abs(top - wanted) < 2 && tries > 0) break;
+      area.scrollTop += top - wanted;
+      this.#last = area.scrollTop;
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+    }
+    this.held = !this.endless && this.#atEnd(area);
+  }
+
   /** Runs a change that adds something above, and leaves what is read where it is. */
   async steady(change: () => Promise<void>, settled: () => Promise<void>): Promise<void> {
     const area = this.#area;
@@ -55,6 +81,7 @@ export class Stick {
     await settled();
     if (anchor?.isConnected && !this.held) area.scrollTop += anchor.getBoundingClientRect().top - before;
     this.#last = area.scrollTop;
+    this.held ||= !this.endless && this.#atEnd(area);
   }
 
   /** The first row that can be seen. */

@@ -1,6 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import type { MessageView } from '../api/client';
-import { hasOlder, pagesTo, siblings, unanswered, upTo, withNewest, withOlder } from './thread';
+import {
+  before,
+  hasOlder,
+  heightOf,
+  joins,
+  pageOf,
+  siblings,
+  unanswered,
+  upTo,
+  withNewer,
+  withNewest,
+  withOlder,
+} from './thread';
 
 function row(id: string, parent: string | null, depth: number, ids: string[] = [id]): MessageView {
   return {
@@ -85,6 +97,9 @@ describe('a branch', () => {
     expect(ids(upTo(rows, 'c'))).toEqual(['a', 'b', 'c']);
     expect(upTo(rows, null)).toEqual([]);
     expect(upTo(rows, 'unknown')).toBe(rows);
+    expect(ids(before(rows, 'c'))).toEqual(['a', 'b']);
+    expect(before(rows, 'a')).toEqual([]);
+    expect(before(rows, 'unknown')).toEqual([]);
   });
 
   it('tells of the prompt that nobody has answered', () => {
@@ -94,10 +109,34 @@ describe('a branch', () => {
   });
 
   it('knows how many pages from its end reach a depth', () => {
-    expect(pagesTo(99, 100, 100)).toBe(1);
-    expect(pagesTo(0, 100, 100)).toBe(1);
-    expect(pagesTo(0, 101, 100)).toBe(2);
-    expect(pagesTo(0, 10_000, 100)).toBe(100);
-    expect(pagesTo(5, 3, 100)).toBe(1);
+    expect(pageOf(99, 100, 100)).toBe(1);
+    expect(pageOf(0, 100, 100)).toBe(1);
+    expect(pageOf(0, 101, 100)).toBe(2);
+    expect(pageOf(0, 10_000, 100)).toBe(100);
+    expect(pageOf(5, 3, 100)).toBe(1);
   });
+});
+
+describe('a newer page', () => {
+  const loaded = branch(['a', 'b', 'c']);
+
+  it('joins on below what is loaded', () => {
+    expect(ids(withNewer(loaded, branch(['d', 'e'], 3, 'c')) ?? [])).toEqual(['a', 'b', 'c', 'd', 'e']);
+    expect(ids(withNewer(loaded, branch(['b', 'c', 'd'], 1, 'a')) ?? [])).toEqual(['a', 'b', 'c', 'd']);
+    expect(withNewer(loaded, branch(['e', 'f'], 4, 'd'))).toBeNull();
+  });
+
+  it('meets what is loaded, or does not', () => {
+    expect(joins(loaded, branch(['c', 'd'], 2, 'b'))).toBe(true);
+    expect(joins(loaded, branch(['d'], 3, 'c'))).toBe(true);
+    expect(joins(loaded, branch(['e'], 4, 'd'))).toBe(false);
+    expect(joins([], branch(['e'], 4, 'd'))).toBe(true);
+  });
+});
+
+it('long texts and narrow views make high rows', () => {
+  const text = 'x'.repeat(900);
+  expect(heightOf(text, 400)).toBeGreaterThan(heightOf(text, 1200));
+  expect(heightOf(text, 400)).toBeGreaterThan(heightOf('x', 400));
+  expect(heightOf('a\nb\nc', 400)).toBeGreaterThan(heightOf('abc', 400));
 });

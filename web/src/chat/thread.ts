@@ -1,5 +1,5 @@
 // The part of a conversation's current branch that is loaded: a piece without
-// gaps that ends at the newest message. Pure functions over it.
+// gaps. Pure functions over it.
 import type { MessageView } from '../api/client';
 
 export type Rows = readonly MessageView[];
@@ -17,6 +17,19 @@ export function withNewest(rows: Rows, page: Rows): Rows {
   if (overlap >= 0) return [...rows.slice(0, overlap), ...fresh];
   const parent = rows.findIndex((row) => row.id === first.parent_id);
   return parent >= 0 ? [...rows.slice(0, parent + 1), ...fresh] : fresh;
+}
+
+/** Whether the newest page meets what is loaded, so that nothing is missing between them. */
+export function joins(rows: Rows, page: Rows): boolean {
+  const first = page[0];
+  return rows.length === 0 || rows.some((row) => row.id === first?.id || row.id === first?.parent_id);
+}
+
+/** A newer page put below; null when it does not join on (the branch is another one now). */
+export function withNewer(rows: Rows, page: Rows): Rows | null {
+  const last = rows.at(-1);
+  const at = page.findIndex((row) => row.parent_id === last?.id);
+  return last && at >= 0 ? [...rows, ...page.slice(at)] : null;
 }
 
 /** Messages never change, only their siblings do: the same object stays where it can. */
@@ -50,6 +63,12 @@ export function upTo(rows: Rows, id: string | null): Rows {
   return at < 0 ? rows : rows.slice(0, at + 1);
 }
 
+/** The rows above a message; none without one that is known. */
+export function before(rows: Rows, id: string): Rows {
+  const at = rows.findIndex((row) => row.id === id);
+  return rows.slice(0, Math.max(0, at));
+}
+
 export interface Siblings {
   /** From 0. */
   index: number;
@@ -63,8 +82,8 @@ export function siblings(message: MessageView): Siblings {
   return { index, count: ids.length, previous: ids[index - 1] ?? null, next: ids[index + 1] ?? null };
 }
 
-/** The pages of `size`, counted from the newest, that reach down to a depth of a branch of `total` messages. */
-export function pagesTo(depth: number, total: number, size: number): number {
+/** On which page of `size`, counted from the newest, a depth of a branch of `total` messages stands. */
+export function pageOf(depth: number, total: number, size: number): number {
   return Math.max(1, Math.ceil((total - depth) / size));
 }
 
@@ -72,4 +91,12 @@ export function pagesTo(depth: number, total: number, size: number): number {
 export function unanswered(rows: Rows): MessageView | null {
   const last = rows.at(-1);
   return last?.role === 'user' ? last : null;
+}
+
+/** How high a text will be, in pixels; roughly. */
+export function heightOf(text: string, width: number): number {
+  const letters = Math.min(95, Math.max(25, width / 9));
+  let lines = 0;
+  for (const line of text.split('\n')) lines += Math.ceil(line.length / letters);
+  return 60 + lines * 27;
 }

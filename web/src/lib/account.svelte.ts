@@ -1,7 +1,7 @@
 // Who is signed in, and the wallet that is shown everywhere.
 import { api, data, once, type User } from '../api/client';
 import { ApiError } from '../api/error';
-import { markRenewed, signedOut, whenSignedOut } from '../api/send';
+import { markRenewed, signedIn, signedOut, whenRenewed, whenSignedIn, whenSignedOut } from '../api/send';
 import { dropAllDrafts } from './drafts';
 import { onLive, startLive, stopLive } from './live';
 import { currentRoute, go } from './router.svelte';
@@ -41,12 +41,23 @@ export function isAdmin(): boolean {
 }
 
 function setUser(to: User | null): void {
-  const other = user && to && user.id !== to.id;
+  // Also when nobody was signed in for a while: what was typed then is still here.
+  const before = user?.id ?? load('last');
+  if (to && before && before !== to.id) return begin(to);
   user = to;
   save('user', to ? JSON.stringify(to) : null);
-  if (other) dropAllDrafts();
-  if (to) startLive();
-  else stopLive();
+  if (!to) return stopLive();
+  save('last', to.id);
+  startLive();
+}
+
+/** Somebody else has the session now: nothing of what the page holds is theirs, so it begins anew. */
+function begin(to: User | null): void {
+  dropAllDrafts();
+  forget('model');
+  save('user', to ? JSON.stringify(to) : null);
+  save('last', to?.id ?? null);
+  location.reload();
 }
 
 /** The account has changed, as the server told. */
@@ -81,6 +92,7 @@ export async function signIn(username: string, password: string): Promise<void> 
   const answer = await data(api.POST('/auth/login', { body }));
   markRenewed();
   setUser(answer.user);
+  signedIn(answer.user.id);
 }
 
 export async function signUp(email: string, password: string, name: string): Promise<void> {
@@ -110,6 +122,13 @@ function over(): void {
 }
 
 whenSignedOut(over);
+whenSignedIn((id) => {
+  // That tab has kept who it is, and dropped what was somebody else's.
+  if (id !== user?.id && currentRoute().name !== 'shared') location.reload();
+});
+whenRenewed(({ id }) => {
+  if (user && id !== user.id) begin(null);
+});
 onLive((event) => {
   if (event.kind === 'credits') wallet = { balance: event.balance, held: event.held };
   if (event.kind === 'ready') void loadWallet();

@@ -1,6 +1,8 @@
 // The models one may use, in the server's order of preference.
 import { api, data, type Model } from '../api/client';
 import { asApiError, type ApiError } from '../api/error';
+import { known, t } from './i18n.svelte';
+import { everyPage } from './pages';
 import { load, save } from './storage';
 
 let models = $state.raw<Model[]>([]);
@@ -32,9 +34,12 @@ export function model(id: string | null | undefined): Model | undefined {
 
 export async function loadModels(): Promise<void> {
   try {
-    const answer = await data(api.GET('/models'));
-    models = answer.data.filter((one) => one.kind === 'chat');
-    hint = answer.hint ?? null;
+    const all = await everyPage(async (query) => {
+      const page = await data(api.GET('/models', { params: { query } }));
+      hint = page.hint ?? null;
+      return page;
+    });
+    models = all.filter((one) => one.kind === 'chat');
     problem = null;
     loaded = true;
   } catch (error) {
@@ -42,9 +47,24 @@ export async function loadModels(): Promise<void> {
   }
 }
 
-/** The model for a new conversation: the one chosen last, if it still exists. */
+/** Whether it will answer, as far as the server knows. */
+export function usable(one: Model): boolean {
+  return one.state.status !== 'unavailable';
+}
+
+/** How it is, in words; with the reason when it is not to be had. */
+export function stateText({ state }: Model): string {
+  const name = `model.state.${state.status}`;
+  const status = known(name) ? t(name) : state.status;
+  if (state.status !== 'unavailable') return status;
+  const trouble = `model.trouble.${state.reason ?? ''}`;
+  const reason = known(trouble) ? t(trouble) : state.detail;
+  return reason ? `${status}. ${reason}` : status;
+}
+
+/** The model for a new conversation: the one chosen last, if it still exists; else the first that answers. */
 export function preferred(): string | null {
-  return model(chosen)?.id ?? models[0]?.id ?? null;
+  return model(chosen)?.id ?? models.find(usable)?.id ?? models[0]?.id ?? null;
 }
 
 export function prefer(id: string): void {

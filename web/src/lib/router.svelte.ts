@@ -13,7 +13,8 @@ export type Later =
 export type Route =
   /** With one of one's assistants, or not. */
   | { name: 'new'; assistant?: string }
-  | { name: 'chat'; id: string }
+  /** At a message, or at its end. */
+  | { name: 'chat'; id: string; message?: string }
   | Later
   | { name: 'shared'; token: string }
   | { name: 'sign-in'; next: string }
@@ -45,13 +46,19 @@ export function parse(path: string, query = ''): Route {
     .replace(/^\/app\/?/, '')
     .split('/')
     .filter(Boolean);
-  const next = safeNext(new URLSearchParams(query).get('next'));
+  const asked = new URLSearchParams(query);
+  const next = safeNext(asked.get('next'));
   const [first, second] = parts;
   if (first === undefined) {
-    const assistant = new URLSearchParams(query).get('assistant');
+    const assistant = asked.get('assistant');
     return assistant && UUID.test(assistant) ? { name: 'new', assistant } : { name: 'new' };
   }
-  if (parts.length === 2 && first === 'c' && second && UUID.test(second)) return { name: 'chat', id: second };
+  if (parts.length === 2 && first === 'c' && second && UUID.test(second)) {
+    const message = asked.get('message');
+    return message && UUID.test(message)
+      ? { name: 'chat', id: second, message }
+      : { name: 'chat', id: second };
+  }
   if (parts.length === 2 && first === 'shared' && second) {
     try {
       return { name: 'shared', token: decodeURIComponent(second) };
@@ -79,7 +86,7 @@ export function href(route: Route): string {
     case 'admin':
       return [BASE, 'admin', route.section, route.id].filter(Boolean).join('/');
     case 'chat':
-      return `${BASE}/c/${route.id}`;
+      return `${BASE}/c/${route.id}${route.message ? `?message=${route.message}` : ''}`;
     case 'shared':
       return `${BASE}/shared/${encodeURIComponent(route.token)}`;
     case 'sign-in':

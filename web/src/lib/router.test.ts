@@ -8,6 +8,7 @@ it('reads addresses, and writes them so that they are read back', () => {
     ['/app', '', { name: 'new' }],
     ['/app/', '', { name: 'new' }],
     [`/app/c/${id}`, '', { name: 'chat', id }],
+    [`/app/c/${id}`, `?message=${id}`, { name: 'chat', id, message: id }],
     ['/app', `?assistant=${id}`, { name: 'new', assistant: id }],
     ['/app/usage', '', { name: 'usage' }],
     ['/app/prompts', '', { name: 'prompts' }],
@@ -23,6 +24,7 @@ it('reads addresses, and writes them so that they are read back', () => {
     const [back = '', search = ''] = href(route).split('?');
     expect(parse(back, search)).toEqual(route);
   }
+  expect(parse(`/app/c/${id}`, '?message=x')).toEqual({ name: 'chat', id });
   for (const path of ['/app/c/x', '/app/c', `/app/c/${id}/more`, '/app/shared/%E0', '/app/nothing']) {
     expect(parse(path)).toEqual({ name: 'missing' });
   }

@@ -61,11 +61,11 @@ export function matches(shortcut: Shortcut, event: KeyboardEvent): boolean {
 
 export function handleKey(event: KeyboardEvent): void {
   if (event.defaultPrevented || event.isComposing) return;
-  // A dialog or a menu has its own keys.
-  if (document.querySelector('[role=dialog][data-state=open], [role=menu][data-state=open]')) return;
   for (const shortcut of SHORTCUTS as readonly Shortcut[]) {
     if (!matches(shortcut, event)) continue;
     if (!shortcut.typing && typing(event.target)) continue;
+    // A dialog or a menu has its own keys. Looked for last: it means the whole page, for every letter.
+    if (document.querySelector('[role=dialog][data-state=open], [role=menu][data-state=open]')) return;
     for (const handler of handlers.get(shortcut.id as ShortcutId) ?? []) {
       if (handler() === false) continue;
       event.preventDefault();

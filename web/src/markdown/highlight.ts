@@ -1,6 +1,7 @@
 // Code colours, loaded when the first code block is shown: the core once, each
 // language when it is met.
 import type { HLJSApi, LanguageFn } from 'highlight.js';
+import { drawn } from '../lib/frame';
 
 type Loader = () => Promise<{ default: LanguageFn }>;
 
@@ -120,6 +121,8 @@ export function languageOf(name: string): string | null {
 export async function highlight(code: string, name: string): Promise<string | null> {
   const language = languageOf(name);
   if (!language || code.length > LONGEST) return null;
+  // The text comes first.
+  await drawn();
   core ??= import('highlight.js/lib/core').then((module) => module.default);
   try {
     const hljs = await core;

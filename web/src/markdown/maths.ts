@@ -1,7 +1,11 @@
 // KaTeX, loaded when the first formula is shown. It is given text and builds
 // nodes itself; with `trust` off its commands can neither link nor load.
 
+import { drawn } from '../lib/frame';
+
 export async function renderFormula(element: HTMLElement): Promise<void> {
+  // The text comes first.
+  await drawn();
   const [{ default: katex }] = await Promise.all([import('katex'), import('katex/dist/katex.min.css')]);
   const tex = element.dataset.tex ?? '';
   const display = element.dataset.display === 'true';

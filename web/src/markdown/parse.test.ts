@@ -157,3 +157,40 @@ describe('mathematics', () => {
 it('tells the text without its marks', () => {
   expect(plain('# Title\n\n- **a** and `b` [c](d)\n\n```\ncode\n```\nend')).toBe('Title a and b c end');
 });
+
+describe('a long list', () => {
+  const items = (count: number): string =>
+    Array.from({ length: count }, (_, n) => `3${n}. item ${n}`).join('\n');
+
+  it('is several blocks that go on with each other', () => {
+    const blocks = blocksOf(`Before\n\n${items(70).replace(/^30\./, '5.')}\n\nAfter`);
+    expect(blocks.map((block) => block.kind === 'html' && block.more)).toEqual([
+      false,
+      false,
+      true,
+      true,
+      false,
+    ]);
+    const html = blocks.map((block) => (block.kind === 'html' ? block.html : ''));
+    expect(html[1]).toMatch(/^<ol start="5">/);
+    expect(html[2]).toMatch(/^<ol start="35">/);
+    expect(html[3]).toMatch(/^<ol start="65">/);
+    expect(html.join('').match(/<li>item \d+<\/li>/g)).toHaveLength(70);
+  });
+
+  it('is made anew only at its end while it grows', () => {
+    const growing = new GrowingMarkdown();
+    const text = Array.from({ length: 100 }, (_, n) => `- item ${n}`).join('\n');
+    const before = growing.update(text, false);
+    const after = growing.update(`${text}\n- one more`, false);
+    expect(after.slice(0, 3).every((block, at) => block === before[at])).toBe(true);
+    expect(after[3]).not.toBe(before[3]);
+    // Complete, it is the same as if it had come at once.
+    expect(growing.update(`${text}\n- one more`, true)).toEqual(blocksOf(`${text}\n- one more`));
+  });
+
+  it('with paragraphs in it stays whole', () => {
+    const loose = Array.from({ length: 50 }, (_, n) => `- item ${n}\n\n  more`).join('\n\n');
+    expect(blocksOf(loose)).toHaveLength(1);
+  });
+});

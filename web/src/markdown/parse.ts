@@ -68,23 +68,51 @@ export interface HtmlBlock {
   raw: string;
   /** Not safe yet. */
   html: string;
+  /** It goes on with the list of the block above. */
+  more: boolean;
 }
 
 export type Block = CodeBlock | HtmlBlock;
 
-function blockOf(token: Token, key: number, open: boolean): Block {
+/** A piece of the text that becomes one block. */
+interface Piece {
+  token: Token;
+  raw: string;
+  more: boolean;
+}
+
+/** Items of a list that stand in one block: a list that grows is not made anew as a whole. */
+const ITEMS = 30;
+
+/** A long list (one without paragraphs) in several pieces, everything else in one. */
+function piecesOf(token: Token): Piece[] {
+  const list = token as Tokens.List;
+  if (token.type !== 'list' || list.loose || list.items.length <= ITEMS)
+    return [{ token, raw: token.raw, more: false }];
+  const pieces: Piece[] = [];
+  for (let from = 0; from < list.items.length; from += ITEMS) {
+    const items = list.items.slice(from, from + ITEMS);
+    const raw = items.map((item) => item.raw).join('');
+    const start = typeof list.start === 'number' ? list.start + from : list.start;
+    pieces.push({ token: { ...list, items, start, raw }, raw, more: from > 0 });
+  }
+  return pieces;
+}
+
+function blockOf({ token, raw, more }: Piece, key: number, open: boolean): Block {
   if (token.type === 'code') {
     const language = (token.lang as string | undefined)?.trim().split(/\s+/)[0] ?? '';
-    return { kind: 'code', key, raw: token.raw, code: token.text as string, language, open };
+    return { kind: 'code', key, raw, code: token.text as string, language, open };
   }
-  return { kind: 'html', key, raw: token.raw, html: marked.parser([token]) };
+  return { kind: 'html', key, raw, html: marked.parser([token]), more };
 }
 
-function same(block: Block | undefined, token: Token, open: boolean): boolean {
-  return !!block && block.raw === token.raw && (block.kind !== 'code' || block.open === open);
+function same(block: Block | undefined, piece: Piece, open: boolean): boolean {
+  if (!block || block.raw !== piece.raw) return false;
+  return block.kind === 'code' ? block.open === open : block.more === piece.more;
 }
 
-/** So many blocks at the end are looked at again: what follows may still join them. */
+/** So many tokens at the end are looked at again: what follows may still join them. */
 const UNSETTLED = 2;
 
 /**
@@ -107,22 +135,25 @@ export class GrowingMarkdown {
     // Links that are defined somewhere below change blocks that look the same.
     const linked = complete && Object.keys(tokens.links).length > 0;
     const blocks = this.#blocks.slice(0, this.#settled);
-    const ends: number[] = [];
+    /** Where the text ends that each token is made of, and how many blocks there are then. */
+    const ends: { text: number; blocks: number }[] = [];
     let length = 0;
     const last = tokens.findLastIndex((token) => token.type !== 'space');
     tokens.forEach((token, at) => {
       length += token.raw.length;
       if (token.type === 'space' || token.type === 'def') return;
-      const index = blocks.length;
       const open = !complete && at === last;
-      const old = this.#blocks[index];
-      blocks.push(same(old, token, open) && !linked ? (old as Block) : blockOf(token, index, open));
-      ends.push(length);
+      for (const piece of piecesOf(token)) {
+        const index = blocks.length;
+        const old = this.#blocks[index];
+        blocks.push(same(old, piece, open) && !linked ? (old as Block) : blockOf(piece, index, open));
+      }
+      ends.push({ text: length, blocks: blocks.length });
     });
-    const fresh = ends.length - UNSETTLED;
-    if (!complete && fresh > 0) {
-      this.#settled += fresh;
-      this.#prefix = text.slice(0, this.#prefix.length + (ends[fresh - 1] ?? 0));
+    const settled = ends[ends.length - UNSETTLED - 1];
+    if (!complete && settled) {
+      this.#settled = settled.blocks;
+      this.#prefix = text.slice(0, this.#prefix.length + settled.text);
     }
     this.#blocks = blocks;
     return blocks;

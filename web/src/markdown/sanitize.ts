@@ -36,18 +36,21 @@ purify.addHook('uponSanitizeAttribute', (node, attribute) => {
   }
 });
 
+/** One object, so that DOMPurify reads it once. */
+const RULES = {
+  ALLOWED_TAGS: TAGS,
+  ALLOWED_ATTR: ATTRIBUTES,
+  ALLOW_ARIA_ATTR: false,
+  ALLOW_DATA_ATTR: false,
+  ALLOW_UNKNOWN_PROTOCOLS: false,
+  KEEP_CONTENT: true,
+  FORBID_CONTENTS: ['script', 'style', 'template', 'noscript', 'iframe', 'object', 'svg', 'math'],
+  RETURN_DOM_FRAGMENT: true as const,
+};
+
 /** What may be shown of a piece of HTML, as nodes that are in no document yet. */
 export function sanitize(html: string): DocumentFragment {
-  const fragment = purify.sanitize(html, {
-    ALLOWED_TAGS: TAGS,
-    ALLOWED_ATTR: ATTRIBUTES,
-    ALLOW_ARIA_ATTR: false,
-    ALLOW_DATA_ATTR: false,
-    ALLOW_UNKNOWN_PROTOCOLS: false,
-    KEEP_CONTENT: true,
-    FORBID_CONTENTS: ['script', 'style', 'template', 'noscript', 'iframe', 'object', 'svg', 'math'],
-    RETURN_DOM_FRAGMENT: true,
-  });
+  const fragment = purify.sanitize(html, RULES);
   fragment.querySelectorAll('a').forEach(outward);
   fragment.querySelectorAll('input').forEach(box);
   fragment.querySelectorAll('img').forEach(image);
@@ -66,7 +69,9 @@ function box(input: HTMLInputElement): void {
   if (input.getAttribute('type') !== 'checkbox') return input.remove();
   for (const name of ['value', 'src', 'alt', 'class', 'title']) input.removeAttribute(name);
   input.disabled = true;
-  const task = input.closest('li') ?? input.parentElement;
+  const item = input.closest('li');
+  const task = item ?? input.parentElement;
+  if (item) item.className = 'md-task';
   input.setAttribute('aria-label', task?.textContent.trim().split('\n')[0]?.slice(0, 120) || '☐');
 }
 

@@ -8,7 +8,7 @@ function event(kind: string, data: unknown, id: string | null): StreamEvent {
 
 const message = { id: 'm', content: 'Whales sleep.', parent_id: 'p' };
 const LOG: StreamEvent[] = [
-  event('start', { run_id: 'r', message_id: 'm' }, '1-1'),
+  event('start', { run_id: 'r', message_id: 'm', prompt_id: 'p' }, '1-1'),
   event('', { text: 'Whales ', offset: 0 }, '1-2'),
   event('', { text: 'sleep.', offset: 7 }, '1-3'),
   event('usage', { prompt_tokens: 3, completion_tokens: 2 }, '1-4'),
@@ -22,6 +22,7 @@ describe('an answer', () => {
     expect(answer).toMatchObject({
       runId: 'r',
       messageId: 'm',
+      promptId: 'p',
       text: 'Whales sleep.',
       lastId: '1-5',
       resets: 0,

@@ -12,6 +12,8 @@ export interface Answer {
   runId: string | null;
   /** The id the stored answer will have. */
   messageId: string | null;
+  /** The prompt that it answers. */
+  promptId: string | null;
   text: string;
   /** The last event id seen: where to go on. */
   lastId: string | null;
@@ -35,6 +37,7 @@ export function begin(runId: string | null = null): Answer {
   return {
     runId,
     messageId: null,
+    promptId: null,
     text: '',
     lastId: null,
     reset: null,
@@ -84,6 +87,7 @@ export function apply(answer: Answer, event: StreamEvent): Answer {
     case 'start':
       next.runId = text(data.run_id) || answer.runId;
       next.messageId = text(data.message_id) || answer.messageId;
+      next.promptId = text(data.prompt_id) || answer.promptId;
       return next;
     case 'reset':
       next.text = text(data.text);

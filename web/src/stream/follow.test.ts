@@ -1,7 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ApiError } from '../api/error';
 import { begin, type Answer } from './answer';
 import { follow, type FollowOptions, type Wake } from './follow';
+import type { Place, Places } from './places';
 
 const LOG = [
   { kind: 'start', data: { run_id: 'r', message_id: 'm' } },
@@ -261,5 +262,78 @@ describe('following a run', () => {
     while (seen.texts.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     stop.abort();
     await expect(done).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
+  describe('with places', () => {
+    /** Places that a test gives and takes. */
+    function table() {
+      const wanted = new Set<() => void>();
+      const waiting: ((place: Place) => void)[] = [];
+      const left = vi.fn();
+      const place = (): Place => ({
+        leave: left,
+        onWanted(callback) {
+          wanted.add(callback);
+          return () => wanted.delete(callback);
+        },
+      });
+      return {
+        left,
+        waiting,
+        give: () => waiting.shift()?.(place()),
+        want: () => [...wanted].forEach((callback) => callback()),
+        places: (free: boolean): Places => ({
+          now: () => Promise.resolve(free ? place() : null),
+          wait: () => new Promise((resolve) => waiting.push(resolve)),
+        }),
+      };
+    }
+
+    it('gives its own up when it is wanted, and goes on where it was', async () => {
+      const seen = nothing();
+      const { places, want, waiting, give, left } = table();
+      const done = follow(
+        options(seen, {
+          places: places(true),
+          open: (signal) => Promise.resolve(response(0, 3, 'hang', signal)),
+          resume: (_, after, signal) => {
+            seen.resumed.push(after);
+            return Promise.resolve(response(3, LOG.length, 'close', signal));
+          },
+        }),
+      );
+      await vi.waitFor(() => expect(seen.texts.at(-1)).toBe('One two '));
+      // Sent and begun, it stays for as long as nobody wants its place.
+      expect(waiting).toHaveLength(0);
+      want();
+      await vi.waitFor(() => expect(waiting).toHaveLength(1));
+      expect(left).toHaveBeenCalledOnce();
+      expect(seen.resumed).toEqual([]);
+      give();
+      finished(await done);
+      expect(seen.resumed).toEqual(['1-3']);
+      // Nobody was told that anything is wrong.
+      expect(seen.connected).not.toContain(false);
+      expect(left).toHaveBeenCalledTimes(2);
+    });
+
+    it('is left at once by what was sent when there is none, but only when it has begun', async () => {
+      const seen = nothing();
+      const { places, waiting, give } = table();
+      const done = follow(
+        options(seen, {
+          places: places(false),
+          open: (signal) => Promise.resolve(response(0, 2, 'hang', signal)),
+          resume: (run, after, signal) => {
+            seen.resumed.push(`${run} ${after}`);
+            return Promise.resolve(response(2, LOG.length, 'close', signal));
+          },
+        }),
+      );
+      await vi.waitFor(() => expect(waiting).toHaveLength(1));
+      give();
+      finished(await done);
+      expect(seen.resumed).toEqual(['r 1-2']);
+    });
   });
 });

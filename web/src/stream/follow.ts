@@ -3,6 +3,7 @@
 import { ApiError, asApiError } from '../api/error';
 import { apply, type Answer } from './answer';
 import { read } from './parser';
+import { tabPlaces, type Place, type Places } from './places';
 
 /** The server sends at least a comment every 15 s; after so much silence the connection is dead. */
 const SILENCE = 40_000;
@@ -21,6 +22,8 @@ export interface FollowOptions {
   signal: AbortSignal;
   /** What may end a wait early or show a connection dead; window and document in the page. */
   wake?: Wake;
+  /** Which connections may be kept open. */
+  places?: Places;
   silence?: number;
   firstWait?: number;
 }
@@ -63,7 +66,7 @@ function final(error: ApiError, resumed: boolean): boolean {
  * the first connection was refused with, and AbortError when it is given up.
  */
 export async function follow(options: FollowOptions): Promise<Answer> {
-  const { signal, wake = pageWake, firstWait = FIRST_WAIT } = options;
+  const { signal, wake = pageWake, places = tabPlaces, firstWait = FIRST_WAIT } = options;
   let answer = options.answer;
   let opened = false;
   let wait = firstWait;
@@ -73,7 +76,9 @@ export async function follow(options: FollowOptions): Promise<Answer> {
     try {
       const resumed = answer.runId !== null && opened;
       const before = answer;
-      answer = await connection(options, answer, resumed, () => {
+      // What is sent goes out at once; what is only read waits for its turn.
+      const place = answer.runId === null ? null : await places.wait(signal);
+      answer = await connection(options, answer, resumed, place, () => {
         opened = true;
         wait = firstWait;
         options.onConnected?.(true);
@@ -83,8 +88,10 @@ export async function follow(options: FollowOptions): Promise<Answer> {
       if (answer !== before) wait = firstWait;
     } catch (error) {
       if (signal.aborted) throw error;
-      const problem = error instanceof Interrupted ? null : asApiError(error);
       if (error instanceof Interrupted) answer = error.answer;
+      // Given up for another tab, or because nobody looks: nothing is wrong.
+      if (error instanceof Left) continue;
+      const problem = error instanceof Interrupted ? null : asApiError(error);
       if (problem && final(problem, opened)) throw problem;
       // Refused before anything began (rate limit): the person decides, not a loop.
       if (problem && !opened && problem.status === 429) throw problem;
@@ -103,13 +110,45 @@ class Interrupted extends Error {
   }
 }
 
+/** The connection was given up while it worked. */
+class Left extends Interrupted {}
+
+/** Keeps a connection's place while it is open, and gives the connection up where there is none. */
+function seatOf(
+  places: Places,
+  given: Place | null,
+  leave: () => void,
+): { claim: () => Promise<void>; end: () => void } {
+  let place = given;
+  let asked = given !== null;
+  let over = false;
+  let unwanted = given?.onWanted(leave);
+  return {
+    async claim() {
+      if (asked) return;
+      asked = true;
+      const free = await places.now();
+      if (over) return free?.leave();
+      if (!free) return leave();
+      place = free;
+      unwanted = free.onWanted(leave);
+    },
+    end() {
+      over = true;
+      unwanted?.();
+      place?.leave();
+    },
+  };
+}
+
 async function connection(
   options: FollowOptions,
   from: Answer,
   resumed: boolean,
+  given: Place | null,
   connected: () => void,
 ): Promise<Answer> {
-  const { signal, wake = pageWake, silence = SILENCE } = options;
+  const { signal, wake = pageWake, places = tabPlaces, silence = SILENCE } = options;
   let answer = from;
   const own = new AbortController();
   const stop = (): void => own.abort(signal.reason);
@@ -121,6 +160,7 @@ async function connection(
   const timer = setInterval(quiet, Math.max(5, silence / 8));
   const unwake = wake.onWake(quiet);
   const unlost = wake.onLost?.(() => own.abort(new Interrupted(answer)));
+  const seat = seatOf(places, given, () => own.abort(new Left(answer)));
   try {
     const response =
       resumed && answer.runId
@@ -133,13 +173,16 @@ async function connection(
       for (const event of events) answer = apply(answer, event);
       if (answer !== before) options.onAnswer(answer);
       if (answer.end) return answer;
+      // The one that sent the prompt stays if there is a place for it.
+      if (answer.runId !== null) void seat.claim();
     }
     return answer;
   } catch (error) {
     if (signal.aborted) throw error;
     if (error instanceof ApiError) throw error;
-    throw new Interrupted(answer);
+    throw own.signal.reason instanceof Left ? new Left(answer) : new Interrupted(answer);
   } finally {
+    seat.end();
     clearInterval(timer);
     unwake();
     unlost?.();

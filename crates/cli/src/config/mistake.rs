@@ -4,7 +4,10 @@ use std::path::Path;
 
 use figment::error::{Actual, Kind};
 
-use super::{Config, variables::variable_of};
+use super::{
+    Config,
+    variables::{variable_below, variable_of},
+};
 
 /// A mistake in the configuration: one sentence that names the key.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +118,11 @@ pub(super) fn sentence(error: figment::Error, file: Option<&Path>) -> ConfigErro
         Kind::MissingField(name) => within(name),
         _ => path.clone(),
     };
-    let source = match (variable_of(&key), file) {
+    let variable = variable_of(&key).or_else(|| match &error.kind {
+        Kind::UnknownField(..) => variable_below(&key),
+        _ => None,
+    });
+    let source = match (variable, file) {
         (Some(variable), _) => format!("in the environment ({variable})"),
         (None, Some(file)) => format!("in {}", file.display()),
         (None, None) => "in the environment (TERTULIA__SECTION__KEY)".to_owned(),

@@ -24,16 +24,26 @@ const ALIKE: usize = 2;
 pub(super) fn variable_of(key: &str) -> Option<String> {
     let key = key.to_lowercase();
     let sets = |name: &String| {
-        let upper = name.to_uppercase();
-        upper.strip_prefix(PREFIX).is_some_and(|path| {
-            let path = match path {
-                "MODELS__DIR" => "local.models_dir".to_owned(),
-                path => path.to_lowercase().replace("__", "."),
-            };
-            key == path || key.starts_with(&format!("{path}."))
-        })
+        key_of(name).is_some_and(|path| key == path || key.starts_with(&format!("{path}.")))
     };
     names().filter(sets).max_by_key(String::len)
+}
+
+/// The variable that sets a key below this table, which is none of the configuration's.
+pub(super) fn variable_below(table: &str) -> Option<String> {
+    let table = format!("{}.", table.to_lowercase());
+    let sets = |name: &String| key_of(name).is_some_and(|path| path.starts_with(&table));
+    names().find(sets)
+}
+
+/// The key that a variable sets, as the file has it; `None` when it is not meant for the configuration.
+fn key_of(variable: &str) -> Option<String> {
+    let upper = variable.to_uppercase();
+    let path = upper.strip_prefix(PREFIX)?;
+    Some(match path {
+        "MODELS__DIR" => "local.models_dir".to_owned(),
+        path => path.to_lowercase().replace("__", "."),
+    })
 }
 
 /// A sentence for each variable of the environment that looks like a key and is read by nobody.

@@ -1,0 +1,54 @@
+// Work that is to be seen: at most once for each picture the browser draws.
+
+/** Runs the newest of what it is given with the next frame; at once where nothing is drawn. */
+export class PerFrame {
+  #work: (() => void) | null = null;
+  #frame = 0;
+
+  next(work: () => void): void {
+    this.#work = work;
+    if (document.visibilityState !== 'visible') this.now();
+    else if (!this.#frame) this.#frame = requestAnimationFrame(() => this.now());
+  }
+
+  /** Does what is waiting. */
+  now(): void {
+    const work = this.#work;
+    this.stop();
+    work?.();
+  }
+
+  stop(): void {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    this.#work = null;
+  }
+}
+
+/** The next task: what is waiting (keys, within a frame its layout and painting) goes first. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
+}
+
+/** When what was changed has been drawn, and nothing more urgent is waiting. */
+export function drawn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (document.visibilityState !== 'visible') setTimeout(resolve);
+    else requestAnimationFrame(() => setTimeout(resolve));
+  });
+}
+
+/** When there is nothing else to do; soon in any case. */
+export function idle(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof requestIdleCallback === 'function') requestIdleCallback(() => resolve(), { timeout: 3000 });
+    else setTimeout(resolve, 300);
+  });
+}
