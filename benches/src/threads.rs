@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use conversations::{
-    Conversations, Create, Filter, MessageRole, MessagesQuery, NewMessage, Options,
+    Conversations, Create, Filter, MessageRole, MessagesQuery, NewMessage, Options, Reading,
 };
 use kernel::{Actor, Clock, Context, Ids, Page, Random, Result, Role, Roles};
 use store::{Durability, Env, Options as At, Store};
@@ -72,10 +72,11 @@ async fn measure(name: &str, at: &At) -> Failed<()> {
     }
     for page in [1, 2_500] {
         time(name, &format!("list, page {page}"), || async {
-            let list = part
-                .list(&me, Page::new(Some(page), None), Filter::default())
-                .await?;
-            Ok(list.meta.total)
+            whole(
+                part.list(&me, Page::new(Some(page), None), Filter::default())
+                    .await?,
+            )
+            .await
         })
         .await?;
     }
@@ -106,9 +107,18 @@ async fn measure(name: &str, at: &At) -> Failed<()> {
             page: Page::new(None, Some(50)),
             before: None,
         };
-        Ok(part.messages(&me, long, query).await?.meta.total)
+        whole(part.messages(&me, long, query).await?).await
     })
     .await
+}
+
+/// Reads every row of a page, as the server does for an answer.
+async fn whole<T>(mut page: Reading<T>) -> kernel::Result<i64> {
+    let total = page.meta().total;
+    while !page.is_over() {
+        page.next().await?;
+    }
+    Ok(total)
 }
 
 fn conversation(n: usize) -> Create {

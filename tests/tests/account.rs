@@ -319,6 +319,8 @@ on_both! {
         ana.post("/prompts", json!({"command": "x", "title": MARKER, "content": MARKER})).await.is(201);
         let usage = json!({"user_id": ana.id, "model_id": MODEL, "prompt_tokens": 3, "completion_tokens": 4, "metadata": {"of": MARKER}});
         admin.post("/usage/record", usage).await.is(201);
+        let more = json!({"user_id": ana.id, "amount": 5, "note": "for her"});
+        admin.with("idempotency-key", "give-it").post("/credits/allocate", more).await.is(200);
         // An answer is being written, and a page is open.
         let busy = ana.conversation(MODEL).await;
         let prompt = json!({"prompt": format!("{MARKER} !script tokens=3000 delay=20ms")});
@@ -344,6 +346,8 @@ on_both! {
         while page.next().await.is_some() {}
         assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
         assert_eq!(places(server, MARKER).await, Vec::<String>::new());
+        let kept = "SELECT COUNT(*) FROM idempotency_keys";
+        assert_eq!(server.database().number(kept).await, 0, "what was answered to or about her");
         // The ledger has grown by the end of the answer, and lost nothing.
         assert!(server.database().number("SELECT COUNT(*) FROM transfers").await >= entries);
         invariants::hold(server).await;

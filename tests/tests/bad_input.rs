@@ -15,7 +15,8 @@ use tokio::{
 use crate::{
     credits::ledger,
     invariants,
-    world::{API_KEY, MODEL, World, messages},
+    load::WIDE,
+    world::{API_KEY, MODEL, World, messages, truth},
 };
 
 /// What must be as it was after anything that is refused.
@@ -227,7 +228,7 @@ on_both! {
         // A head without an end in size, and what is no HTTP at all.
         let endless = format!("GET /health HTTP/1.1\r\nHost: x\r\nX-Long: {}", "x".repeat(1 << 20));
         let answer = raw(&ana, endless.as_bytes(), patience).await;
-        assert!(answer.is_empty() || answer.contains(" 431 "), "{}", &answer[..answer.len().min(200)]);
+        assert!(answer.contains(" 431 "), "{}", &answer[..answer.len().min(200)]);
         for bytes in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"HELO there\r\n\r\n", b"\r\n\r\n\r\n\r\n"] {
             let url = ana.url();
             let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
@@ -239,6 +240,56 @@ on_both! {
         }
         world.server.client().get("/health").await.is(200);
         assert_eq!(state(&world.server, &ana, &id).await, before);
+    }
+
+    /// The head of a request is 64 KiB at most, finished or not; its body may be more.
+    async fn heads_that_are_too_large(backend) {
+        let world = World::with(backend, |setup| {
+            setup.add(WIDE);
+        })
+        .await;
+        let ana = world.server.user("ana").await;
+        let token = ana.tokens["access_token"].as_str().unwrap().to_owned();
+        let id = ana.conversation(MODEL).await;
+        let path = format!("/sessions/{id}/messages");
+        let patience = Duration::from_secs(20);
+        let most = 64 << 10;
+        let sized = |size: usize, end: &str| {
+            let start = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Long: ";
+            format!("{start}{}{end}", "x".repeat(size - start.len() - end.len()))
+        };
+        for size in [most / 2, most - 100, most] {
+            let answer = delivered(&ana, sized(size, "\r\n\r\n").as_bytes(), patience).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{size}: {answer}");
+        }
+        for size in [most + 1, most + 100, 90 << 10, 128 << 10, 300 << 10] {
+            for end in ["\r\n\r\n", "", "\r\nX-More: "] {
+                let begun = Instant::now();
+                let answer = raw(&ana, sized(size, end).as_bytes(), patience).await;
+                assert!(answer.starts_with("HTTP/1.1 431"), "{size} {end:?}: {answer}");
+                assert!(begun.elapsed() < patience, "the connection stays");
+            }
+        }
+        // Bodies are larger than that, in one piece or in several, and so are requests one after the other.
+        let prompt = |size: usize| format!("{{\"prompt\": \"{}\"}}", "x".repeat(size - 14));
+        let body = prompt(1 << 20);
+        let whole = head(&ana, &path, &token, &format!("Content-Length: {}\r\n", body.len())) + &body;
+        let mut pieces = head(&ana, &path, &token, "Transfer-Encoding: chunked\r\n");
+        for piece in prompt((1 << 20) - 1).as_bytes().chunks(400 << 10) {
+            pieces.push_str(&format!("{:x}\r\n{}\r\n", piece.len(), std::str::from_utf8(piece).unwrap()));
+        }
+        pieces.push_str("0\r\n\r\n");
+        let together = whole + &pieces + &sized(most, "\r\n\r\n");
+        let answer = delivered(&ana, together.as_bytes(), patience).await;
+        let told: Vec<&str> = answer.match_indices("HTTP/1.1 ").map(|(at, _)| &answer[at + 9..at + 12]).collect();
+        assert_eq!(told, ["422", "422", "200"], "{answer}");
+        assert!(world.upstream.requests().is_empty());
+        // What goes out is more, too, whole and streamed.
+        let text = format!("{} !script tokens=20000", "whale ".repeat(4_000));
+        let stream = ana.stream(&format!("{path}/stream"), json!({"prompt": text, "model_id": "wide"})).await;
+        assert_eq!(stream.whole().await.text, truth(&text));
+        assert!(ana.get(&path).await.body.len() > 2 * most);
+        invariants::hold(&world.server).await;
     }
 
     /// Ids and paths that name nothing, in every place that takes one.

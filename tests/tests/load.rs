@@ -5,13 +5,18 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::json;
 use testkit::{Client, TestServer, on_both};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     invariants,
     world::{MODEL, World, eventually, messages, truth},
 };
 
-const WIDE: &str = "
+/// A model of any prompt and answer, which costs next to nothing.
+pub(crate) const WIDE: &str = "
 [[models]]
 id = \"wide\"
 context_window = 10000000
@@ -21,7 +26,7 @@ deployments = [{ provider = \"upstream\" }]
 ";
 
 /// Resident memory of the server, in KiB.
-fn resident(server: &TestServer) -> i64 {
+pub(crate) fn resident(server: &TestServer) -> i64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.id()))
         .expect("a running process");
     let line = status
@@ -162,6 +167,49 @@ on_both! {
         assert!(truth(long_prompt).starts_with(kept["content"].as_str().unwrap()));
         world.say(&ana, &long, "And now?").await;
         invariants::hold(&world.server).await;
+    }
+
+    /// Connections on which nobody says anything, more than the process may open files: whoever is
+    /// connected already is answered, and whoever comes waits for one of them to end.
+    async fn idle_connections_take_no_files_from_answers(backend) {
+        let world = World::with(backend, |setup| {
+            // It may raise the soft limit: there is room for 300 less a quarter.
+            setup.first("ulimit -S -n 100; ulimit -H -n 300").set("server.header_timeout", "10m");
+        })
+        .await;
+        let server = &world.server;
+        let mut asking = Vec::new();
+        for n in 0..6 {
+            let user = server.user(&format!("user{n}")).await;
+            let id = user.conversation(MODEL).await;
+            asking.push((user, id));
+        }
+        let url = server.client().url();
+        let address = url.strip_prefix("http://").unwrap();
+        let mut idle = Vec::new();
+        for _ in 0..280 {
+            idle.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut late = TcpStream::connect(address).await.unwrap();
+        late.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let files = || std::fs::read_dir(format!("/proc/{}/fd", server.id())).expect("its files").count();
+        eventually(|| async { files() >= 225 }).await;
+        // The first connections to the upstream, several at a time, and more to the database.
+        let prompt = "Whales? !script tokens=8 first=200ms";
+        for _ in 0..3 {
+            join_all(asking.iter().map(|(user, id)| world.say(user, id, prompt))).await;
+        }
+        let mut answer = [0; 12];
+        let early = late.try_read(&mut answer);
+        assert!(early.is_err(), "it was let in beside the others: {early:?}");
+        drop(idle);
+        late.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        let log = server.log();
+        assert!(!log.contains("cannot accept connections"), "{log}");
+        let warned = "server.max_connections is 10000, but there is room for 225";
+        assert_eq!(log.matches(warned).count(), 1, "{log}");
+        invariants::hold(server).await;
     }
 
     /// While it drains it takes no new work.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::json;
-use testkit::{Backend, Database, Reply, Started, TestServer, on_both, run_on};
+use testkit::{Backend, Database, Reply, Started, TestServer, on_both, run_on, upstream::Upstream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -17,7 +17,10 @@ use tokio::{
     sync::watch,
 };
 
-use crate::world::{MODEL, MODEL_WITHOUT_UPSTREAM, eventually};
+use crate::{
+    invariants,
+    world::{MODEL, MODEL_WITHOUT_UPSTREAM, eventually, truth},
+};
 
 /// How a line to a database is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,9 +79,13 @@ struct Outage {
 
 impl Outage {
     async fn prepared(backend: Backend) -> Self {
+        Self::with(backend, MODEL_WITHOUT_UPSTREAM).await
+    }
+
+    async fn with(backend: Backend, models: &str) -> Self {
         let mut server = TestServer::prepared(backend, |setup| {
             // A file that may not grow is an error, not the end of the process.
-            setup.add(MODEL_WITHOUT_UPSTREAM).first("trap '' XFSZ");
+            setup.add(models).first("trap '' XFSZ");
         })
         .await;
         let mut cable = None;
@@ -171,6 +178,73 @@ on_both! {
         assert_eq!(ana.get("/sessions").await.ok(200)["meta"]["total"], 2, "what was refused was not done");
         client.post("/auth/register", register).await.is(201);
     }
+}
+
+on_both! {
+    /// An answer waits for the database where it needs more credits, and is whole at its end.
+    async fn an_answer_outlives_an_outage(backend) {
+        let upstream = Upstream::start().await;
+        let outage = Outage::with(backend, &upstream.config(&[MODEL])).await;
+        let ana = outage.server.user("ana").await;
+        let id = ana.conversation(MODEL).await;
+        // The first hold is 256 tokens of answer, and asks for more before it ends.
+        let prompt = "Go on !script tokens=400 delay=5ms";
+        let path = format!("/sessions/{id}/messages/stream");
+        let mut stream = ana.stream(&path, json!({"prompt": prompt})).await;
+        for _ in 0..100 {
+            stream.until("").await;
+        }
+        outage.begin();
+        // As far as it is paid for, and no further.
+        let mut shown = 100;
+        while let Ok(Some(event)) = tokio::time::timeout(Duration::from_secs(3), stream.next()).await {
+            assert_eq!(event.kind, "", "it ended: {event:?}");
+            shown += 1;
+        }
+        assert!((101..=256).contains(&shown), "{shown}");
+        outage.end();
+        let end = stream.until("end").await.pop().unwrap().data;
+        assert_eq!(end["end_reason"], "stop", "{end}");
+        assert_eq!(end["message"]["content"], truth(prompt));
+        assert_eq!(end["message"]["status"], "complete");
+        invariants::hold(&outage.server).await;
+    }
+}
+
+/// A PostgreSQL that has become a replica answers, and is of no use: the node says so until it has
+/// found the one that takes its writes.
+#[test]
+fn a_database_that_is_read_only_is_told() {
+    run_on(Backend::Postgres, |backend| async move {
+        let server = TestServer::start(backend, |setup| {
+            setup.add(MODEL_WITHOUT_UPSTREAM);
+        })
+        .await;
+        let (client, ana) = (server.client(), server.user("ana").await);
+        let Database::Postgres(url) = server.database() else {
+            unreachable!("it was asked for");
+        };
+        let (_, name) = url.rsplit_once('/').unwrap();
+        let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let set = async |to: &str| {
+            let alter = format!("ALTER DATABASE {name} SET default_transaction_read_only = {to}");
+            let sql =
+                format!("RESET ROLE; SET TRANSACTION READ WRITE; {alter}; {others}");
+            server.database().execute(&sql).await;
+        };
+        set("on").await;
+        let asked = json!({"model_id": MODEL});
+        ana.post("/sessions", asked.clone())
+            .await
+            .problem(503, "database_unavailable");
+        unavailable(&client.get("/health").await);
+        unavailable(&client.get("/ready").await);
+        ana.get("/sessions").await.is(200);
+        set("off").await;
+        eventually(|| async { client.get("/ready").await.status == 200 }).await;
+        ana.post("/sessions", asked).await.is(201);
+    });
 }
 
 /// A database that hangs is as good as none: a load balancer learns of it soon.

@@ -96,6 +96,22 @@ fn a_bad_configuration_is_refused_with_a_sentence_that_names_the_key() {
                 "NO_SUCH_KEY",
             ),
             ("[log]\nfilter = \"info,runs=loud\"", "`log.filter`"),
+            // Words that are no level would silence everything.
+            ("[log]\nfilter = \"warning\"", "`log.filter`"),
+            ("[log]\nfilter = \"\"", "`log.filter`"),
+            (
+                "[server]\npublic_url = \"chat.example.org\"",
+                "`server.public_url`",
+            ),
+            (
+                "[security.lockout]\nattempts = 0",
+                "`security.lockout.attempts`",
+            ),
+            ("[database]\nreaders = 5000", "`database.readers`"),
+            (
+                "[conversations]\nmax_per_account = 0",
+                "`conversations.max_per_account` must be at least 1",
+            ),
         ] {
             let said = refused(config, &[]).await;
             assert!(said.contains(key), "{config}: {said}");
@@ -109,12 +125,71 @@ fn a_bad_configuration_is_refused_with_a_sentence_that_names_the_key() {
             ("TERTULIA__MODELS__DIR", "5", "`local.models_dir`"),
             ("TERTULIA__SERVER", "5", "`server`"),
             ("TERTULIA_LOG", "info,runs=loud", "`TERTULIA_LOG`"),
+            ("TERTULIA_LOG", "warning", "`TERTULIA_LOG`"),
+            ("RUST_LOG", "verbose", "`RUST_LOG`"),
         ] {
             let said = refused("[runs]\nlease = \"5s\"", &[(name, value)]).await;
             assert!(said.contains(key) && said.contains(name), "{name}: {said}");
         }
         let said = refused("[runs]\nlease = \"5s\"\nnot toml at all [", &[]).await;
         assert!(said.contains("tertulia.toml is not TOML: line 3"), "{said}");
+    });
+}
+
+/// As compose files have them when nobody gave a value.
+#[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = tertulia(home.path());
+        command.arg("config");
+        for name in [
+            "TERTULIA_CONFIG",
+            "TERTULIA_LOG",
+            "RUST_LOG",
+            "OPENAI_API_KEY",
+        ] {
+            command.env(name, "");
+        }
+        let output = output_of(command).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{said}");
+        // One that names a file is read, and an argument goes before it.
+        let file = |name: &str, lease: &str| {
+            let file = home.path().join(name);
+            std::fs::write(&file, format!("[runs]\nlease = \"{lease}\"")).unwrap();
+            file
+        };
+        let (one, other) = (file("one.toml", "7s"), file("other.toml", "9s"));
+        for (argument, lease) in [(None, "7s"), (Some(other), "9s")] {
+            let mut command = tertulia(home.path());
+            command.arg("config").env("TERTULIA_CONFIG", &one);
+            if let Some(file) = argument {
+                command.arg("--config").arg(file);
+            }
+            let output = output_of(command).await;
+            let shown: toml::Table = String::from_utf8_lossy(&output.stdout).parse().unwrap();
+            assert_eq!(shown["runs"]["lease"].as_str(), Some(lease));
+        }
+    });
+}
+
+#[test]
+fn an_argument_that_is_no_address_is_refused_before_anything_is_made() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let data = home.path().join("data");
+        for address in ["bad", "127.0.0.1:99999", ":8080", ""] {
+            let mut command = tertulia(home.path());
+            command.args(["serve", "--listen", address]);
+            command.arg("--data-dir").arg(&data);
+            let output = output_of(command).await;
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success());
+            assert!(said.contains("--listen"), "{said}");
+            assert_eq!(said.lines().count(), 1, "one sentence: {said}");
+            assert!(!data.exists(), "nothing was made for {address}");
+        }
     });
 }
 
@@ -362,6 +437,11 @@ fn the_configuration_is_printed_with_secrets_masked() {
         let chat = &parsed["security"]["rate_limit"]["chat"];
         assert_eq!(chat["requests"].as_integer(), Some(7));
         assert_eq!(chat["window"].as_str(), Some("1m"));
+        // The one that the environment adds is in force as well.
+        let providers = parsed["providers"].as_array().unwrap();
+        let names: Vec<_> = providers.iter().map(|it| it["name"].as_str()).collect();
+        assert_eq!(names, [Some("mine"), Some("openai")]);
+        assert_eq!(providers[1]["api_key_env"].as_str(), Some("OPENAI_API_KEY"));
         for secret in ["sk-in-the-file", "sk-in-the-environment", "hunter2secret"] {
             assert!(!said.contains(secret), "{secret} in {said}");
         }

@@ -2,22 +2,24 @@
 
 use std::{
     os::unix::fs::PermissionsExt,
-    process::{Command, Output, Stdio},
+    process::{Command, ExitStatus, Output, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
 };
 
-use testkit::{Client, User, on_both, output_of, tertulia};
+use serde_json::Value as Json;
+use testkit::{Backend, Client, User, on_both, output_of, run, tertulia};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    process::{Child, ChildStdin, ChildStdout},
 };
 
 use crate::{
     invariants,
-    world::{World, eventually, messages, truth},
+    world::{MODEL, World, eventually, messages, truth},
 };
 
 fn chat(world: &World, url: &str, who: Option<&User>) -> Command {
@@ -234,4 +236,254 @@ on_both! {
         assert_eq!(stored.len(), 2, "asked once: {stored:?}");
         invariants::hold(&world.server).await;
     }
+}
+
+/// The tokens that terminals keep of a server, the last sign-in first.
+fn kept(world: &World, url: &str) -> Vec<Json> {
+    let file = world.server.scratch().join(".config/tertulia/credentials");
+    let kept: Json = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    kept[url].as_array().unwrap().clone()
+}
+
+/// Waits until the kept access tokens are too old, and has the server give longer ones from now on, so that no test depends
+/// on how fast it is.
+async fn let_tokens_expire(world: &mut World, url: &str) {
+    let client = world.server.client();
+    let expired = || async {
+        let mut kept = kept(world, url).into_iter();
+        let token = kept.next().unwrap()["access_token"].clone();
+        let client = client.with_token(token.as_str().unwrap());
+        client.get("/auth/me").await.status == 401
+    };
+    eventually(expired).await;
+    world.server.reconfigure(|setup| {
+        setup.set("security.access_ttl", "15m");
+    });
+    world.server.restart().await;
+}
+
+/// A world in which tokens expire soon and a used refresh token is good for nothing, and a line to it that outlives restarts.
+async fn short_lived() -> (World, String) {
+    let world = World::with(Backend::Sqlite, |setup| {
+        setup
+            .set("security.access_ttl", "3s")
+            .set("security.refresh_grace", "0s");
+    })
+    .await;
+    let url = line(world.server.client(), Arc::default(), 0).await;
+    (world, url)
+}
+
+/// `tertulia chat` that is given a prompt now and then.
+struct Conversation {
+    child: Child,
+    stdin: ChildStdin,
+    lines: tokio::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Conversation {
+    fn start(command: Command) -> Self {
+        let mut command = tokio::process::Command::from(command);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.kill_on_drop(true).spawn().unwrap();
+        let stdin = child.stdin.take().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self {
+            child,
+            stdin,
+            lines,
+        }
+    }
+
+    /// Asks, and answers all that is said up to the line in brackets.
+    async fn ask(&mut self, prompt: &str) -> String {
+        let prompt = format!("{prompt}\n");
+        self.stdin.write_all(prompt.as_bytes()).await.unwrap();
+        let mut said = String::new();
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            said += &line;
+            if line.starts_with('[') {
+                break;
+            }
+        }
+        said
+    }
+
+    async fn end(mut self) -> ExitStatus {
+        drop(self.stdin);
+        self.child.wait().await.unwrap()
+    }
+}
+
+#[test]
+fn two_terminals_do_not_sign_each_other_out() {
+    run(async {
+        let (mut world, url) = short_lived().await;
+        let ana = world.server.user("ana").await;
+        let mut one = Conversation::start(chat(&world, &url, Some(&ana)));
+        let prompt = "!script text=Hello there";
+        let said = one.ask(prompt).await;
+        assert!(said.contains("Hello there"), "{said}");
+        let mut other = Conversation::start(chat(&world, &url, None));
+        let said = other.ask(prompt).await;
+        assert!(said.contains("Hello there"), "{said}");
+        let_tokens_expire(&mut world, &url).await;
+        // The first to find it takes new tokens, which the other finds in the file.
+        for _ in 0..2 {
+            for terminal in [&mut one, &mut other] {
+                let said = terminal.ask(prompt).await;
+                assert!(said.contains("Hello there"), "{said}");
+            }
+        }
+        assert!(one.end().await.success());
+        assert!(other.end().await.success());
+        invariants::hold(&world.server).await;
+    });
+}
+
+/// Those of cron, say, all at the full hour.
+#[test]
+fn terminals_that_need_new_tokens_at_the_same_time_take_them_in_turn() {
+    run(async {
+        let (mut world, url) = short_lived().await;
+        let ana = world.server.user("ana").await;
+        let once = |who: Option<&User>| {
+            let mut command = chat(&world, &url, who);
+            command.args(["--once", "!script text=Hello there"]);
+            output_of(command)
+        };
+        let output = once(Some(&ana)).await;
+        assert!(output.status.success(), "{}", said(&output).1);
+        let commands: Vec<_> = (0..6).map(|_| once(None)).collect();
+        let_tokens_expire(&mut world, &url).await;
+        for output in futures_util::future::join_all(commands).await {
+            let (out, err) = said(&output);
+            assert!(
+                output.status.success() && out.contains("Hello there"),
+                "{err}"
+            );
+        }
+        assert_eq!(kept(&world, &url).len(), 1);
+        invariants::hold(&world.server).await;
+    });
+}
+
+/// Whoever is named asks and pays, whoever else is signed in.
+#[test]
+fn the_email_that_is_given_is_the_one_that_asks() {
+    run(async {
+        let world = World::start(Backend::Sqlite).await;
+        let (ana, bob) = (
+            world.server.user("ana").await,
+            world.server.user("bob").await,
+        );
+        let asked = || async {
+            let count = |user: &User| {
+                let user = user.client.clone();
+                async move { user.get("/sessions").await.ok(200)["meta"]["total"].as_i64() }
+            };
+            (count(&ana).await.unwrap(), count(&bob).await.unwrap())
+        };
+        let once = |args: &[&str], password: Option<&str>| {
+            let mut command = chat(&world, &ana.url(), None);
+            command.args(["--once", "Hello"]).args(args);
+            if let Some(password) = password {
+                command.env("TERTULIA_PASSWORD", password);
+            }
+            output_of(command)
+        };
+        let shouted = format!(" {} ", ana.email.to_uppercase());
+        let (ana_s, bob_s) = (ana.password.as_str(), bob.password.as_str());
+        for (args, password, succeeds, asks) in [
+            (&["--email", &ana.email][..], Some(ana_s), true, (1, 0)),
+            // Nobody's word is taken for it, and nobody else pays.
+            (&["--email", &bob.email], Some("wrong horse"), false, (1, 0)),
+            (&["--email", &bob.email], None, false, (1, 0)),
+            (
+                &["--email", "nobody@example.org"],
+                Some(ana_s),
+                false,
+                (1, 0),
+            ),
+            (&[], None, true, (2, 0)),
+            (&["--email", &bob.email], Some(bob_s), true, (2, 1)),
+            // The last one to sign in; the other is still signed in as well.
+            (&["--email", ""], None, true, (2, 2)),
+            (&["--email", &shouted], None, true, (3, 2)),
+            (&["--email", &bob.email], None, true, (3, 3)),
+        ] {
+            let output = once(args, password).await;
+            let (_, err) = said(&output);
+            assert_eq!(output.status.success(), succeeds, "{args:?}: {err}");
+            assert_eq!(asked().await, asks, "{args:?}: {err}");
+        }
+        invariants::hold(&world.server).await;
+    });
+}
+
+/// A model that turns texts into vectors is none to talk to.
+#[test]
+fn only_models_that_answer_are_offered() {
+    run(async {
+        let model = |id: &str, kind: &str| {
+            format!(
+                "[[models]]\nid = \"{id}\"\nkind = \"{kind}\"\ncontext_window = 8192\ninput_price = 1\n\
+                 output_price = 2\ndeployments = [{{ provider = \"upstream\" }}]\n"
+            )
+        };
+        let models = model("vectors", "embedding") + &model(MODEL, "chat");
+        let world = World::with(Backend::Sqlite, |setup| {
+            let table: toml::Table = models.parse().unwrap();
+            setup.set("models", table["models"].clone());
+        })
+        .await;
+        let ana = world.server.user("ana").await;
+        let listed = ana.get("/models").await.ok(200);
+        assert_eq!(listed["data"][0]["id"], "vectors", "{listed}");
+        let mut command = chat(&world, &ana.url(), Some(&ana));
+        command.args(["--once", "!script text=Hello there"]);
+        let output = output_of(command).await;
+        let (out, err) = said(&output);
+        assert!(
+            output.status.success() && out.contains("Hello there"),
+            "{err}"
+        );
+    });
+}
+
+/// `tertulia chat --once ... | head -c 5`
+#[test]
+fn a_reader_that_goes_ends_it_quietly() {
+    run(async {
+        let world = World::start(Backend::Sqlite).await;
+        let ana = world.server.user("ana").await;
+        for args in [&["--once", "Hello !script tokens=30"][..], &[]] {
+            let mut command = chat(&world, &ana.url(), Some(&ana));
+            command.args(args);
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            command
+                .stdin(Stdio::piped())
+                .stdout(writer)
+                .stderr(Stdio::piped());
+            let mut command = tokio::process::Command::from(command);
+            let mut child = command.kill_on_drop(true).spawn().unwrap();
+            let mut stdin = child.stdin.take().unwrap();
+            let _ = stdin.write_all(b"Hello !script tokens=30\n").await;
+            let output = child.wait_with_output().await.unwrap();
+            // As the signal would have ended it (128 + 13).
+            let err = said(&output).1;
+            assert_eq!(output.status.code(), Some(141), "{args:?}: {err}");
+            assert_eq!(err, "", "{args:?}");
+            drop(stdin);
+        }
+        // Nor does it matter that nobody reads what goes wrong.
+        let mut command = chat(&world, "http://127.0.0.1:9", None);
+        command.args(["--once", "Hello"]);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = tokio::process::Command::from(command);
+        let status = command.stderr(writer).status().await.unwrap();
+        assert_eq!(status.code(), Some(1));
+    });
 }

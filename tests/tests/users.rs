@@ -3,10 +3,15 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join;
+use http::Method;
 use serde_json::{Value as Json, json};
 use testkit::{Client, on_both};
 
-use crate::world::{MODEL, World};
+use crate::{
+    invariants,
+    world::{MODEL, World, messages},
+};
 
 async fn found(admin: &Client, q: &str) -> Vec<String> {
     let list = admin.get(&format!("/users?q={q}")).await.ok(200);
@@ -104,6 +109,71 @@ on_both! {
         ana.get(&format!("/sessions/{id}")).await.is(200);
     }
 
+    /// Who waits for a whole answer is out like who reads a stream: nothing of it is handed over, wherever
+    /// it is waited for.
+    async fn a_whole_answer_ends_with_the_session(backend) {
+        let world = World::start(backend).await;
+        let (server, upstream) = (&world.server, &world.upstream);
+        let (ana, admin) = (server.user("ana").await, server.admin().await);
+        let id = ana.conversation(MODEL).await;
+        let path = format!("/sessions/{id}/messages");
+        // Signed out while it is written, and it ends right then.
+        for n in 0..5 {
+            let kept = messages(&ana, &id).await;
+            let message = |at: usize| format!("{path}/{}", kept[at]["id"].as_str().unwrap());
+            let (method, path) = match n {
+                0 => (Method::POST, path.clone()),
+                1 => (Method::POST, format!("/api/chat{path}")),
+                2 => (Method::POST, format!("/conversations/{id}/chat")),
+                3 => (Method::PATCH, message(0)),
+                _ => (Method::POST, format!("{}/regenerate", message(1))),
+            };
+            let here = server.client().sign_in(&ana.email, &ana.password).await;
+            let before = upstream.requests().len() as u64;
+            let body = json!({"prompt": format!("Fish {n}? !script tokens=9 stall=4")}).to_string();
+            let out = async {
+                upstream.wait_for(|request| request.number > before && request.tokens == 4).await;
+                here.post("/auth/logout", json!({})).await.is(200);
+                ana.post(&format!("/sessions/{id}/stop"), json!({})).await.is(200);
+            };
+            let (answer, ()) = join(here.send(method, &path, Some(body.into())), out).await;
+            answer.problem(401, "token_revoked");
+            let kept = messages(&ana, &id).await;
+            assert_eq!(kept.last().unwrap()["status"], "stopped", "it is kept: {kept:?}");
+        }
+        // Suspended, and the answer goes on: within seconds.
+        let prompt = "Crabs? !script tokens=9 stall=4";
+        let refused = async {
+            let answer = ana.post(&path, json!({"prompt": prompt})).await;
+            (answer, Instant::now())
+        };
+        let out = async {
+            upstream.wait_for(|request| request.prompt == prompt && request.tokens == 4).await;
+            let suspended = Instant::now();
+            admin.patch(&format!("/users/{}", ana.id), json!({"status": "suspended"})).await.is(200);
+            suspended
+        };
+        let ((answer, ended), suspended) = join(refused, out).await;
+        answer.problem(401, "token_revoked");
+        assert!(ended - suspended < Duration::from_secs(5), "{:?}", ended - suspended);
+        admin.patch(&format!("/users/{}", ana.id), json!({"status": "active"})).await.is(200);
+        let ana = server.client().sign_in(&ana.email, &ana.password).await;
+        ana.post(&format!("/sessions/{id}/stop"), json!({})).await.is(200);
+        assert_eq!(messages(&ana, &id).await.last().unwrap()["status"], "stopped");
+        // Erased, which ends it.
+        let ben = server.user("ben").await;
+        let path = format!("/sessions/{}/messages", ben.conversation(MODEL).await);
+        let prompt = "Squids? !script tokens=9 stall=4";
+        let out = async {
+            upstream.wait_for(|request| request.prompt == prompt && request.tokens == 4).await;
+            let password = json!({"password": ben.password}).to_string();
+            ben.send(Method::DELETE, "/auth/me", Some(password.into())).await.is(200);
+        };
+        let (answer, ()) = join(ben.post(&path, json!({"prompt": prompt})), out).await;
+        answer.problem(401, "token_revoked");
+        invariants::hold(server).await;
+    }
+
     /// Somebody must be left who can let others in.
     async fn nobody_locks_themselves_or_everybody_out(backend) {
         let world = World::start(backend).await;
@@ -121,7 +191,7 @@ on_both! {
         // Who is suspended does not count: the last administrator stays one.
         admin.patch(&anas, suspend.clone()).await.is(200);
         let less = json!({"roles": ["user", "operator"]});
-        admin.patch(&own, less.clone()).await.problem(409, "conflict");
+        admin.patch(&own, less.clone()).await.problem(409, "last_admin");
         let erase = json!({"password": admin.password});
         let erased = admin.send(http::Method::DELETE, "/auth/me", Some(erase.to_string().into())).await;
         erased.problem(409, "last_admin");

@@ -244,6 +244,7 @@ impl Accounting {
             note,
         } = allocate.clone();
         must_be_member(uow, target).await?;
+        store::answer_is_about(uow, &target.to_string()).await?;
         let mut wallet = Wallet::of(self, uow, target).await?;
         wallet.allocate(uow, amount, expires_at, note, None)?;
         let (id, balance) = (wallet.id, wallet.balance);

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::SignedDuration;
 use kernel::{Context, Credits, Error, PriceId, Result, Role, Timestamp, codes};
 use serde::{Deserialize, Serialize};
 use store::{Dialect, Durability, Reads, Row, Uow, params};
@@ -113,6 +114,9 @@ impl Prices {
         newest
     }
 }
+
+/// What the databases tell moments apart by.
+const TICK: SignedDuration = SignedDuration::from_micros(1);
 
 const NEWEST: &str = "SELECT id, input, output, effective_from, ended FROM prices
     WHERE model_id = $1 ORDER BY effective_from DESC, id DESC LIMIT 1";
@@ -279,7 +283,13 @@ impl Accounting {
         Ok(())
     }
 
-    async fn add(&self, uow: &mut Uow, model: &str, entry: Entry) -> Result<Price> {
+    /// The newest of the history, also where the clock has gone back since the last one, or another
+    /// node's is ahead.
+    async fn add(&self, uow: &mut Uow, model: &str, mut entry: Entry) -> Result<Price> {
+        if let Some(last) = newest(uow, model).await? {
+            let next = last.price.effective_from + TICK;
+            entry.price.effective_from = entry.price.effective_from.max(next);
+        }
         let price = entry.price.clone();
         let row = params![
             price.id,

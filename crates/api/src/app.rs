@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{FutureExt, Stream};
 use http::{HeaderName, HeaderValue};
-use kernel::{Actor, Context, Result};
+use kernel::{Actor, Context, Error, Result};
 use runs::RunEvents;
 use security::{RateClass, Security};
 use store::Store;
@@ -28,6 +28,8 @@ use crate::{
 const PAGES: usize = 20;
 /// Exports of one account at once.
 const EXPORTS: usize = 2;
+/// Long lists that are sent to one account at once.
+const LISTS: usize = 20;
 
 /// The state of the router. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -132,6 +134,7 @@ impl App {
             Use::Answer => self.options().server.max_streams_per_account,
             Use::Page => PAGES,
             Use::Export => EXPORTS,
+            Use::List => LISTS,
         };
         self.0.places.take(ctx.account()?, what, limit)
     }
@@ -145,7 +148,7 @@ impl App {
         place: Place,
     ) -> Answer<Response> {
         let run = events.run().id;
-        let over = revoked(self.parts().security.clone(), ctx.clone());
+        let over = revoked(self.parts().security.clone(), ctx.clone()).map(drop);
         let heartbeat = self.options().streams.heartbeat;
         let mut answer = sse::answer(sse::frames(events), heartbeat, over, place);
         if let Ok(id) = HeaderValue::from_str(&run.to_string()) {
@@ -168,24 +171,45 @@ impl App {
         let stopping = self.0.shutdown.clone().cancelled_owned();
         let over = async move {
             tokio::select! {
-                () = revoked => {}
+                _ = revoked => {}
                 () = stopping => {}
             }
         };
         sse::answer(frames, self.options().streams.heartbeat, over, place)
     }
+
+    /// What the work answers, for a caller who waits for it as long as for a stream: only while the
+    /// session lives.
+    ///
+    /// # Errors
+    /// The work's; `token_revoked`.
+    pub(crate) async fn while_signed_in<T>(
+        &self,
+        ctx: &Context,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let security = &self.parts().security;
+        tokio::select! {
+            done = work => {
+                // The session may have ended since it was last looked at, and the work with it.
+                security.recheck(ctx).await?;
+                done
+            }
+            error = revoked(security.clone(), ctx.clone()) => Err(error),
+        }
+    }
 }
 
-/// Waits until the caller's session is no more. A database that is away for a
+/// Waits until the caller's session is no more; answers what says so. A database that is away for a
 /// moment ends no stream.
-async fn revoked(security: Security, ctx: Context) {
+async fn revoked(security: Security, ctx: Context) -> Error {
     const EVERY: std::time::Duration = std::time::Duration::from_secs(2);
     loop {
         tokio::time::sleep(EVERY).await;
         if let Err(error) = security.recheck(&ctx).await
             && !error.kind().is_ours()
         {
-            return;
+            return error;
         }
     }
 }

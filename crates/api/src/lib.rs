@@ -11,6 +11,7 @@ mod leftover;
 mod options;
 mod page;
 pub mod paths;
+mod pieces;
 mod places;
 mod problem;
 mod progress;

@@ -20,6 +20,8 @@ pub(crate) enum Use {
     Page,
     /// A file is made of what somebody has.
     Export,
+    /// A list that is more than is sent at once.
+    List,
 }
 
 impl Use {
@@ -28,6 +30,7 @@ impl Use {
             Self::Answer => "answer",
             Self::Page => "page",
             Self::Export => "export",
+            Self::List => "list",
         }
     }
 
@@ -39,6 +42,9 @@ impl Use {
             Self::Page => format!("You have {limit} pages open already; close one of them first."),
             Self::Export => {
                 format!("You have {limit} exports under way already; wait for the end of one.")
+            }
+            Self::List => {
+                format!("You are reading {limit} long lists already; wait for the end of one.")
             }
         }
     }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Uri};
 use kernel::{Ids, RequestId};
 
 /// `X-Request-Id`.
@@ -37,7 +37,7 @@ pub(crate) struct Seen {
     pub(crate) path: String,
     /// The client's address: the peer's, or what a trusted proxy says.
     pub(crate) address: Option<IpAddr>,
-    /// From this very machine, and no proxy in between.
+    /// From this very machine and to it by name, and no proxy in between that says so.
     pub(crate) is_local: bool,
     window: Mutex<Option<Window>>,
 }
@@ -96,15 +96,24 @@ const PROXIED: [&str; 7] = [
 /// Whether the request was meant for this machine by name; a page elsewhere may
 /// let its own name point here (DNS rebinding).
 fn names_this_machine(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(http::header::HOST) else {
-        return true;
-    };
-    let host = host.to_str().unwrap_or_default();
+    let host = headers.get(http::header::HOST);
+    host.is_some_and(|host| is_this_machine(host.to_str().unwrap_or_default()))
+}
+
+/// Whether nobody elsewhere is to reach the server: an operator who has said its public address has a
+/// proxy on this machine, perhaps one that says nothing of itself.
+pub(crate) fn stays_at_home(public_url: &str) -> bool {
+    let public = public_url.parse::<Uri>().ok();
+    public_url.is_empty() || public.is_some_and(|uri| uri.host().is_some_and(is_this_machine))
+}
+
+/// Whether a host, with a port or without, is this machine for itself.
+fn is_this_machine(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
     };
-    name == "localhost"
+    name.eq_ignore_ascii_case("localhost")
         || name
             .parse::<IpAddr>()
             .is_ok_and(|address| address.is_loopback())
@@ -204,6 +213,7 @@ mod tests {
         let local = |sent: HeaderMap| Seen::new(&ids, &sent, String::new(), home, &[]).is_local;
         for host in [
             "localhost",
+            "LocalHost:8080",
             "localhost:8080",
             "127.0.0.1:8080",
             "[::1]:8080",
@@ -220,8 +230,32 @@ mod tests {
         ] {
             assert!(!local(headers(&[("host", host)])), "{host}");
         }
+        assert!(!local(HeaderMap::new()), "it names nothing");
         for header in ["x-real-ip", "via", "x-forwarded-host", "forwarded"] {
-            assert!(!local(headers(&[(header, "x")])), "{header}");
+            let sent = headers(&[("host", "localhost"), (header, "x")]);
+            assert!(!local(sent), "{header}");
+        }
+    }
+
+    #[test]
+    fn a_public_address_elsewhere_takes_the_server_away_from_home() {
+        for home in [
+            "",
+            "http://localhost:8080",
+            "https://127.0.0.1/",
+            "http://[::1]:8080",
+            "localhost:8080",
+        ] {
+            assert!(stays_at_home(home), "{home}");
+        }
+        for public in [
+            "https://chat.example.org",
+            "http://10.0.0.1:8080",
+            "https://localhost.example.org",
+            "//",
+            "no address",
+        ] {
+            assert!(!stays_at_home(public), "{public}");
         }
     }
 
@@ -229,9 +263,9 @@ mod tests {
     fn a_forwarding_header_makes_a_request_not_local() {
         let ids = Ids::new(kernel::Clock::system(), kernel::Random::system());
         let home = Some("::ffff:127.0.0.1".parse().unwrap());
-        let plain = Seen::new(&ids, &HeaderMap::new(), String::new(), home, &[]);
-        assert!(plain.is_local);
-        let sent = headers(&[("x-forwarded-for", "127.0.0.1")]);
+        let plain = headers(&[("host", "127.0.0.1")]);
+        assert!(Seen::new(&ids, &plain, String::new(), home, &[]).is_local);
+        let sent = headers(&[("host", "127.0.0.1"), ("x-forwarded-for", "127.0.0.1")]);
         assert!(!Seen::new(&ids, &sent, String::new(), home, &[]).is_local);
     }
 }

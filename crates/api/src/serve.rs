@@ -20,6 +20,10 @@ use crate::{Options, envelope::SentPath, leftover, paths, progress::Progress, se
 /// After the drain, answers are interrupted; for so long they may tell it.
 const LAST_WORDS: Duration = Duration::from_secs(4);
 
+/// The head of a request at most; beyond it is 431. A connection holds so much before anybody has
+/// signed in.
+const HEAD: usize = 64 * 1024;
+
 /// What a connection needs to know.
 #[derive(Clone)]
 pub(crate) struct Connections {
@@ -138,6 +142,8 @@ impl Connections {
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout)
+            .max_buf_size(HEAD)
+            .max_header_size(HEAD)
             .keep_alive(true);
         let stream = TokioIo::new(Progress::new(stream, self.write_timeout));
         let connection = builder.serve_connection(stream, service);

@@ -385,20 +385,32 @@ async fn ids_that_are_none_and_bodies_that_are_none() {
 
 #[tokio::test]
 async fn metrics_are_open_to_the_machine_itself_only() {
-    let house = house(|_| {}).await;
-    assert_eq!(house.send(get("/metrics")).await.status, 200);
-    let mut request = get("/metrics");
-    request
-        .headers_mut()
-        .insert("x-forwarded-for", "203.0.113.7".parse().unwrap());
-    assert_eq!(house.send(request).await.status, 401);
-    let mut request = get("/metrics");
-    request
-        .headers_mut()
-        .insert("x-forwarded-for", "203.0.113.7".parse().unwrap());
-    let value = format!("Bearer {}", house.token().await).parse().unwrap();
-    request.headers_mut().insert(header::AUTHORIZATION, value);
-    assert_eq!(house.send(request).await.status, 200);
+    let asked = |more: &[(&'static str, &str)]| {
+        let mut request = get("/metrics");
+        for (name, value) in more {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        request
+    };
+    // What nginx's plain `proxy_pass http://127.0.0.1:8080` sends, too.
+    let local = [("host", "127.0.0.1:8080")];
+    for home in ["", "http://localhost:8080"] {
+        let house = house(|options| options.server.public_url = home.into()).await;
+        assert_eq!(house.send(asked(&local)).await.status, 200, "{home}");
+        for (name, value) in [
+            ("x-forwarded-for", "203.0.113.7"),
+            ("host", "chat.example.org"),
+        ] {
+            let sent = asked(&[local[0], (name, value)]);
+            assert_eq!(house.send(sent).await.status, 401, "{home} {name}");
+        }
+    }
+    let house =
+        house(|options| options.server.public_url = "https://chat.example.org".into()).await;
+    assert_eq!(house.send(asked(&local)).await.status, 401);
+    let token = format!("Bearer {}", house.token().await);
+    let sent = asked(&[local[0], ("authorization", &token)]);
+    assert_eq!(house.send(sent).await.status, 200);
 }
 
 #[tokio::test]

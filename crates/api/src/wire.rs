@@ -140,7 +140,7 @@ pub(crate) struct WholeAnswer {
     run_id: Uuid,
 }
 
-/// A conversation in which something was found.
+/// A conversation in which something was found; it is told without its system prompt.
 #[derive(ToSchema)]
 pub(crate) struct SearchHit {
     conversation: Conversation,

@@ -169,6 +169,14 @@ fn interrupted() -> Error {
     )
 }
 
+fn unpaid() -> Error {
+    Error::new(
+        codes::INTERRUPTED,
+        "The database was away for too long while this answer was written; what was written is kept. \
+         Ask again for the rest.",
+    )
+}
+
 /// Whether the text of an answer that ended so is kept.
 fn keeps(outcome: &Outcome) -> bool {
     match outcome.reason() {
@@ -243,7 +251,12 @@ impl Answers {
         let mut outcome = Outcome::ended(reason);
         let counted = meter.usage(usage).await;
         outcome.usage = Some(json!(counted));
-        Ok((outcome, attempt.ends("ok")))
+        let mut ended = "ok";
+        if reason == EndReason::Interrupted {
+            outcome.error = Some((&unpaid()).into());
+            ended = reason.as_str();
+        }
+        Ok((outcome, attempt.ends(ended)))
     }
 
     async fn count(&self, model: &str, text: &str) -> u64 {

@@ -1,7 +1,10 @@
 //! Keeping the hold ahead of an answer: what is covered is shown, and where
 //! nothing more can be paid the answer ends to the letter.
 
+use std::time::Duration;
+
 use accounting::Hold;
+use kernel::{Result, codes};
 use orchestrator::{Model, TokenUsage};
 use runs::{ActiveRun, EndReason};
 
@@ -11,6 +14,10 @@ use crate::{Chat, answer::AnswerInput};
 const MARGIN: u64 = 64;
 /// A model's tokens are counted as this many of ours at most.
 const OTHER_TOKENS: u64 = 8;
+
+/// How long an answer waits for a database that is away, and how often it asks.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Keeps the hold ahead of the answer.
 pub(crate) struct Meter<'a> {
@@ -40,7 +47,10 @@ impl Meter<'_> {
         let orchestrator = &self.chat.0.orchestrator;
         self.produced += orchestrator.count_text(self.model, text).await.max(1);
         while !self.whole && self.produced + MARGIN > self.hold.output_tokens {
-            self.extend().await;
+            if let Err(error) = self.extend().await {
+                tracing::warn!(run = %self.run.record().id, ?error, "a hold could not be extended");
+                return Covered::Until(0, EndReason::Interrupted);
+            }
         }
         if self.produced <= self.hold.output_tokens {
             return Covered::All;
@@ -64,22 +74,26 @@ impl Meter<'_> {
         }
     }
 
-    async fn extend(&mut self) {
+    /// Nothing that is not paid for is shown: while the database is away the answer waits.
+    async fn extend(&mut self) -> Result<()> {
         let ctx = self.run.record().context();
-        match self.chat.0.accounting.extend(&ctx, self.hold.id).await {
-            Ok(extension) => {
-                // Unchanged although not exhausted: as long as the answer may be.
-                self.exhausted = extension.exhausted;
-                self.whole =
-                    extension.exhausted || extension.output_tokens == self.hold.output_tokens;
-                self.hold.output_tokens = extension.output_tokens;
+        let until = tokio::time::Instant::now() + PATIENCE;
+        let extension = loop {
+            match self.chat.0.accounting.extend(&ctx, self.hold.id).await {
+                Err(error)
+                    if error.is(codes::DATABASE_UNAVAILABLE)
+                        && tokio::time::Instant::now() < until =>
+                {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                extended => break extended?,
             }
-            Err(error) => {
-                // The answer goes on as far as it is paid for, and ends there cleanly.
-                tracing::warn!(run = %self.run.record().id, ?error, "a hold could not be extended");
-                (self.exhausted, self.whole) = (true, true);
-            }
-        }
+        };
+        // Unchanged although not exhausted: as long as the answer may be.
+        self.exhausted = extension.exhausted;
+        self.whole = extension.exhausted || extension.output_tokens == self.hold.output_tokens;
+        self.hold.output_tokens = extension.output_tokens;
+        Ok(())
     }
 
     /// The most tokens that can be meant, whoever counts them.

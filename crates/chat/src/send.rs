@@ -129,9 +129,9 @@ impl Chat {
         let patience = Instant::now() + self.0.accounting.options().hold_wait;
         let mut waiter: Option<Waiter> = None;
         let mut moved = 0;
+        let mut plan = Arc::new(self.plan(ctx, id, &prompt).await?);
         loop {
-            let plan = self.plan(ctx, id, &prompt).await?;
-            let error = match self.begin(ctx, plan, prompt.durability).await {
+            let error = match self.begin(ctx, &plan, prompt.durability).await {
                 Ok(sent) => return Ok(sent),
                 Err(error) => error,
             };
@@ -150,6 +150,7 @@ impl Chat {
             let explicit = matches!(&prompt.aim, Aim::Prompt { after: Some(_), .. });
             if error.is(codes::CONFLICT) && !explicit && moved < ATTEMPTS {
                 moved += 1;
+                plan = Arc::new(self.plan(ctx, id, &prompt).await?);
                 continue;
             }
             return Err(error);
@@ -219,13 +220,13 @@ impl Chat {
         })
     }
 
-    async fn begin(&self, ctx: &Context, plan: Plan, durability: Durability) -> Result<Sent> {
+    async fn begin(&self, ctx: &Context, plan: &Arc<Plan>, durability: Durability) -> Result<Sent> {
         self.0
             .store
             .write_once(
                 ctx,
                 durability,
-                (self.clone(), plan),
+                (self.clone(), Arc::clone(plan)),
                 |uow, (chat, plan)| Box::pin(chat.begin_in(uow, plan)),
             )
             .await

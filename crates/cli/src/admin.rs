@@ -1,6 +1,6 @@
 //! `tertulia admin`: commands for the running server, through its socket.
 
-use std::{io::Read, path::Path};
+use std::{io::Read, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use kernel::Random;
@@ -10,6 +10,9 @@ use crate::{
     args::{Admin, AdminAction},
     config::Config,
 };
+
+/// How long the server may take for one; it takes less than a second.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Carries out one command.
 ///
@@ -108,6 +111,23 @@ fn generated() -> String {
 }
 
 async fn send(socket: &Path, path: &str, body: &Value) -> Result<Value> {
+    within(PATIENCE, ask(socket, path, body)).await
+}
+
+/// Nobody waits for ever for a server that hangs.
+async fn within<T>(patience: Duration, asked: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(patience, asked)
+        .await
+        .unwrap_or_else(|_| {
+            bail!(
+                "The server has not answered within {} seconds: it is overloaded, stopped or hangs. It may still do what \
+                 was asked for; look before you ask again.",
+                patience.as_secs()
+            )
+        })
+}
+
+async fn ask(socket: &Path, path: &str, body: &Value) -> Result<Value> {
     crate::install_tls();
     let http = reqwest::Client::builder()
         .unix_socket(socket)
@@ -148,4 +168,21 @@ async fn send(socket: &Path, path: &str, body: &Value) -> Result<Value> {
         );
     }
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As one that was stopped: it listens, and nobody accepts.
+    #[tokio::test]
+    async fn a_server_that_hangs_is_given_up_with_a_sentence() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("admin.sock");
+        let _hangs = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let body = json!({"email": "eve@example.org"});
+        let asked = within(Duration::from_millis(100), ask(&socket, "/users", &body));
+        let said = asked.await.unwrap_err().to_string();
+        assert!(said.contains("not answered within"), "{said}");
+    }
 }

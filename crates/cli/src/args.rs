@@ -31,12 +31,20 @@ pub enum Command {
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Settings {
-    /// The configuration file (config/tertulia.toml shows every key)
-    #[arg(long, env = "TERTULIA_CONFIG", value_name = "FILE", global = true)]
+    /// The configuration file, instead of the one that TERTULIA_CONFIG names (config/tertulia.toml shows every key)
+    #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// The data directory, instead of `server.data_dir`
     #[arg(long, value_name = "DIR", global = true)]
     pub data_dir: Option<PathBuf>,
+}
+
+impl Settings {
+    /// The configuration file, if there is to be one. An empty variable names none.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        let named = || std::env::var_os("TERTULIA_CONFIG").filter(|name| !name.is_empty());
+        self.config.clone().or_else(|| named().map(PathBuf::from))
+    }
 }
 
 /// Options of `serve`.

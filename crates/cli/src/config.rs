@@ -23,7 +23,7 @@ pub use mistake::ConfigError;
 pub use options::{DatabaseOptions, LogFormat, LogOptions, StateOptions};
 pub use variables::unread_variables;
 
-use mistake::{not_toml, sentence};
+use mistake::{check_address, not_toml, sentence};
 use variables::PREFIX;
 
 /// Everything an operator can set.
@@ -71,7 +71,8 @@ impl Config {
         // A class of which one key is set keeps the default of the other; each has its own.
         let limits = security::RateLimits::default();
         let mut figment = Figment::from(Serialized::default("security.rate_limit", limits));
-        if let Some(file) = &settings.config {
+        let file = settings.file();
+        if let Some(file) = &file {
             let text = std::fs::read_to_string(file).map_err(|error| {
                 ConfigError(format!(
                     "The configuration file {} cannot be read: {error}.",
@@ -85,7 +86,7 @@ impl Config {
         let mut config: Self = figment
             .merge(environment())
             .extract()
-            .map_err(|error| sentence(error, settings.config.as_deref()))?;
+            .map_err(|error| sentence(error, file.as_deref()))?;
         if let Some(directory) = &settings.data_dir {
             config.server.data_dir.clone_from(directory);
         }
@@ -94,6 +95,16 @@ impl Config {
         }
         config.check()?;
         Ok(config)
+    }
+
+    /// Listens there instead of at `server.listen` (`serve --listen`).
+    ///
+    /// # Errors
+    /// When it is no address with a port.
+    pub fn listen_at(&mut self, address: String) -> Result<(), ConfigError> {
+        check_address("--listen", &address)?;
+        self.server.listen = address;
+        Ok(())
     }
 
     /// Everything else that a start would refuse, as far as it can be said without the machine: no
@@ -164,9 +175,30 @@ impl Config {
     /// When it cannot be written, which would be a fault.
     pub fn masked(&self) -> Result<String, toml::ser::Error> {
         let mut shown = self.clone();
+        let variable = |name: &str| std::env::var(name).ok();
+        shown
+            .providers
+            .extend(provider_of_environment(&shown.providers, variable));
         shown.database.url = masked_url(&shown.database.url);
         toml::to_string(&shown)
     }
+}
+
+/// The provider that the environment adds, as an entry of the file would say it.
+fn provider_of_environment(
+    providers: &[orchestrator::ProviderOptions],
+    variable: impl Fn(&str) -> Option<String>,
+) -> Option<orchestrator::ProviderOptions> {
+    const KEY: &str = "OPENAI_API_KEY";
+    let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+    set(KEY)?;
+    let is_named = |provider: &orchestrator::ProviderOptions| provider.name == orchestrator::OPENAI;
+    (!providers.iter().any(is_named)).then(|| orchestrator::ProviderOptions {
+        name: orchestrator::OPENAI.to_owned(),
+        base_url: set("OPENAI_BASE_URL"),
+        api_key_env: Some(KEY.to_owned()),
+        ..orchestrator::ProviderOptions::default()
+    })
 }
 
 /// `postgres://user:password@host/db` without its password.

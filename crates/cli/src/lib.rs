@@ -42,7 +42,7 @@ pub async fn run(arguments: Arguments) -> Result<Ended> {
                 .context("the configuration cannot be shown")?;
             let _ = std::io::stdout().write_all(shown.as_bytes());
             for warning in config::unread_variables() {
-                eprintln!("tertulia: {warning}");
+                tell(&format!("tertulia: {warning}"));
             }
         }
         Command::Migrate(settings) => {
@@ -68,7 +68,7 @@ async fn serve_until_stopped(options: args::Serve) -> Result<Ended> {
         return Ok(Ended::Well);
     }
     if let Some(listen) = options.listen {
-        config.server.listen = listen;
+        config.listen_at(listen)?;
     }
     let work = Work::named(options.roles.as_deref())?;
     logging::start(&config.log)?;
@@ -135,6 +135,11 @@ fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}");
     let _ = out.flush();
+}
+
+/// A line on standard error, if anybody reads it.
+pub fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// SIGTERM and SIGINT.

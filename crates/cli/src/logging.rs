@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use anyhow::Result;
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt, prelude::*};
 
 use crate::config::{LogFormat, LogOptions};
 
@@ -17,11 +17,26 @@ pub fn filter(options: &LogOptions) -> Result<EnvFilter> {
         Some((name, text))
     });
     let (name, text) = set.unwrap_or_else(|| ("log.filter", options.filter.clone()));
-    EnvFilter::try_new(&text).map_err(|_| {
+    read(&text).ok_or_else(|| {
         anyhow::anyhow!(
-            "Configuration: `{name}` is \"{text}\", but must be a filter like \"info\" or \"info,runs=debug\"."
+            "Configuration: `{name}` is \"{text}\", but must be a filter like \"info\" or \"info,runs=debug\": \
+             each part ends in a level (error, warn, info, debug, trace) or in off."
         )
     })
+}
+
+/// A filter in which each part names a level. A word that is none would be taken for the place to log from, and
+/// everything else would be silent.
+fn read(text: &str) -> Option<EnvFilter> {
+    let parts: Vec<_> = text.split(',').map(str::trim).collect();
+    let names_level = |part: &&str| {
+        let level = part.rsplit_once('=').map_or(*part, |(_, level)| level);
+        !level.is_empty() && level.parse::<LevelFilter>().is_ok()
+    };
+    if !parts.iter().all(names_level) {
+        return None;
+    }
+    EnvFilter::try_new(parts.join(",")).ok()
 }
 
 /// Starts logging for this process.
@@ -50,4 +65,42 @@ pub fn start(options: &LogOptions) -> Result<()> {
         subscriber.with(layer).try_init()
     };
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_names_a_level_in_each_part() {
+        for right in [
+            "info",
+            "WARN",
+            "off",
+            "info,runs=debug",
+            " info , runs=debug",
+            "warn,store::sqlite=trace,hyper=off",
+            "info,[request{id=7}]=debug",
+        ] {
+            assert!(read(right).is_some(), "{right}");
+        }
+        for wrong in [
+            "",
+            " ",
+            ",",
+            "info,",
+            "warning",
+            "errors",
+            "verbose",
+            "none",
+            "runs",
+            "runs=",
+            "runs=loud",
+            "info,runs",
+            "warning,runs=debug",
+            "[request{id=info}]",
+        ] {
+            assert!(read(wrong).is_none(), "{wrong}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The `tertulia` program.
 
-use std::{process::ExitCode, time::Duration};
+use std::{io::ErrorKind, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use cli::Ended;
@@ -12,6 +12,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A local model needs up to so long to see that it is to end, and must before the process does.
 const CUT: Duration = Duration::from_secs(6);
+
+/// Its number (POSIX).
+const SIGPIPE: u8 = 13;
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
@@ -30,6 +33,11 @@ fn main() -> ExitCode {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("tertulia: {error:#}");
+    // Whoever read the output has seen enough (`| head`): ended as the signal for it ends other programs.
+    let written = error.downcast_ref::<std::io::Error>();
+    if written.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+        return ExitCode::from(128 + SIGPIPE);
+    }
+    cli::tell(&format!("tertulia: {error:#}"));
     ExitCode::FAILURE
 }

@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Config,
-    machine::{create_private, keep_password, listen, listen_locally},
+    machine::{create_private, keep_password, listen, listen_locally, make_room},
     sweeps::{keep_metrics, keep_swept},
 };
 
@@ -141,10 +141,11 @@ impl Server {
             keep_swept(&parts, &tracker, &shutdown);
         }
         keep_metrics(&parts.metrics, &tracker, &shutdown);
-        let options = config.api();
+        let mut options = config.api();
         let mut address = None;
         if let Some(listener) = listener {
             address = Some(listener.local_addr()?);
+            options.server.max_connections = make_room(options.server.max_connections);
             let serving = api::serve(
                 parts.clone(),
                 options.clone(),

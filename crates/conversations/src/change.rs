@@ -5,15 +5,16 @@ use serde_json::json;
 use store::{Durability, Uow, params};
 
 use crate::{
-    Conversation, Conversations, Create, Deleted, Patch, Status, TitleSource, absent, live, search,
-    share, tree, validate,
+    Conversation, Conversations, Create, Deleted, Patch, Status, TitleSource, absent, kept, live,
+    search, share, tree, validate,
 };
 
 impl Conversations {
     /// Makes a conversation for the caller; at most one for an idempotency key.
     ///
     /// # Errors
-    /// `validation_failed` for a title or system prompt that is too long or has a NUL.
+    /// `validation_failed` for a title or system prompt that is too long or has a NUL; `too_many`
+    /// when the account has [`max_per_account`](crate::Options::max_per_account).
     pub async fn create(&self, ctx: &Context, input: Create) -> Result<Conversation> {
         ctx.account()?;
         self.validate_create(&input)?;
@@ -33,6 +34,7 @@ impl Conversations {
     /// As [`Self::create`].
     pub async fn create_in(&self, uow: &mut Uow, input: &Create) -> Result<Conversation> {
         self.validate_create(input)?;
+        kept::one_more(uow, kept::conversations(self.options.max_per_account)).await?;
         let ctx = uow.context()?;
         let now = uow.now();
         let title = input.title.as_deref().map(validate::title);

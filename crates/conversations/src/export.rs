@@ -1,12 +1,15 @@
 //! A conversation as a file for its owner.
 
-use std::fmt::Write as _;
+use std::{collections::VecDeque, fmt::Write as _};
 
 use kernel::{Context, ConversationId, Error, Result};
 use serde::{Deserialize, Serialize};
-use store::{Reads, params};
 
-use crate::{Conversation, Conversations, Message, MessageRole, MessageStatus, tree, types};
+use crate::{
+    Conversation, Conversations, Message, MessageRole, MessageStatus,
+    pieces::{self, Mark, Piece},
+    tree::{self, Step},
+};
 
 /// The form of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -19,15 +22,32 @@ pub enum ExportFormat {
     Json,
 }
 
-/// A file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A file, read while it is sent: nothing of it is held as a whole.
+#[derive(Debug)]
 pub struct Export {
     /// A name for it: ASCII letters, digits and hyphens, with its extension.
     pub file_name: String,
     /// Its media type.
     pub media_type: &'static str,
-    /// What is in it.
-    pub body: String,
+    part: Conversations,
+    ctx: Context,
+    conversation: Conversation,
+    next: Next,
+}
+
+/// Messages in a piece at most; fewer when they are long.
+const MESSAGES: u32 = 200;
+
+/// What comes next.
+#[derive(Debug)]
+enum Next {
+    /// All that is before the messages.
+    Head(ExportFormat),
+    /// The messages of the current branch that are left, the first one first.
+    Branch(VecDeque<Step>),
+    /// The messages of every branch after this one.
+    Tree(Option<Mark>),
+    Nothing,
 }
 
 impl Conversations {
@@ -41,91 +61,158 @@ impl Conversations {
         id: ConversationId,
         format: ExportFormat,
     ) -> Result<Export> {
-        self.store
-            .read(ctx, (id, format), |reads, (id, format)| {
-                Box::pin(async move {
-                    let conversation = crate::visible(reads, *id, "").await?;
-                    match format {
-                        ExportFormat::Md => markdown(reads, &conversation).await,
-                        ExportFormat::Json => json(reads, &conversation).await,
-                    }
-                })
-            })
-            .await
+        let conversation = self.get(ctx, id).await?;
+        let (extension, media_type) = match format {
+            ExportFormat::Md => ("md", "text/markdown; charset=utf-8"),
+            ExportFormat::Json => ("json", "application/json"),
+        };
+        Ok(Export {
+            file_name: file_name(&conversation, extension),
+            media_type,
+            part: self.clone(),
+            ctx: ctx.clone(),
+            conversation,
+            next: Next::Head(format),
+        })
     }
 }
 
-async fn markdown(reads: &mut Reads, conversation: &Conversation) -> Result<Export> {
-    let mut messages = match conversation.head {
-        Some(head) => {
-            let all = tree::Walk::pages(0, i64::from(u32::MAX));
-            tree::walk_up(reads, conversation.id, head, all).await?
+impl Export {
+    /// The next piece of the file; none at its end.
+    ///
+    /// # Errors
+    /// `not_found` when the conversation is deleted meanwhile; `database_unavailable`.
+    pub async fn piece(&mut self) -> Result<Option<String>> {
+        let mut out = String::new();
+        self.next = match std::mem::replace(&mut self.next, Next::Nothing) {
+            Next::Head(ExportFormat::Md) => {
+                markdown_head(&mut out, &self.conversation);
+                Next::Branch(self.branch().await?)
+            }
+            Next::Head(ExportFormat::Json) => {
+                out.push_str("{\n  \"conversation\": ");
+                json(&mut out, &self.conversation, "  ")?;
+                out.push_str(",\n  \"messages\": [");
+                Next::Tree(None)
+            }
+            Next::Branch(mut left) => {
+                for message in self.of_branch(&mut left).await? {
+                    markdown(&mut out, &message);
+                }
+                match left.is_empty() {
+                    true => Next::Nothing,
+                    false => Next::Branch(left),
+                }
+            }
+            Next::Tree(after) => self.tree(&mut out, after).await?,
+            Next::Nothing => return Ok(None),
+        };
+        Ok(Some(out))
+    }
+
+    /// What the current branch consists of.
+    async fn branch(&self) -> Result<VecDeque<Step>> {
+        let Some(head) = self.conversation.head else {
+            return Ok(VecDeque::new());
+        };
+        let of = (self.conversation.id, head);
+        let read = self.part.store.read(&self.ctx, of, |reads, (id, head)| {
+            Box::pin(async move { tree::steps(reads, *id, *head).await })
+        });
+        let mut steps = read.await?;
+        steps.reverse();
+        Ok(steps.into())
+    }
+
+    /// The next messages of the branch.
+    async fn of_branch(&self, left: &mut VecDeque<Step>) -> Result<Vec<Message>> {
+        let (mut last, mut count, mut bytes) = (None, 0, 0);
+        while count < MESSAGES && bytes < pieces::BYTES {
+            let Some(step) = left.pop_front() else { break };
+            bytes += step.bytes;
+            count += 1;
+            last = Some(step.id);
         }
-        None => Vec::new(),
-    };
-    messages.reverse();
+        let Some(last) = last else {
+            return Ok(Vec::new());
+        };
+        let of = (self.conversation.id, last, i64::from(count));
+        let read = self
+            .part
+            .store
+            .read(&self.ctx, of, |reads, (id, last, count)| {
+                Box::pin(async move {
+                    crate::still(reads, *id).await?;
+                    tree::walk_up(reads, *id, *last, tree::Walk::pages(0, *count)).await
+                })
+            });
+        let mut messages = read.await?;
+        messages.reverse();
+        Ok(messages)
+    }
+
+    /// The next messages of every branch.
+    async fn tree(&self, out: &mut String, after: Option<Mark>) -> Result<Next> {
+        let of = (self.conversation.id, after);
+        let read = self.part.store.read(&self.ctx, of, |reads, (id, after)| {
+            Box::pin(async move {
+                crate::still(reads, *id).await?;
+                Piece::after(reads, *id, *after, MESSAGES).await
+            })
+        });
+        let piece = read.await?;
+        for (n, message) in piece.messages.iter().enumerate() {
+            out.push_str(if after.is_none() && n == 0 {
+                "\n    "
+            } else {
+                ",\n    "
+            });
+            json(out, message, "    ")?;
+        }
+        if piece.more {
+            return Ok(Next::Tree(piece.end()));
+        }
+        let empty = after.is_none() && piece.messages.is_empty();
+        out.push_str(if empty { "]\n}" } else { "\n  ]\n}" });
+        Ok(Next::Nothing)
+    }
+}
+
+fn markdown_head(out: &mut String, conversation: &Conversation) {
     let title = if conversation.title.is_empty() {
         "Conversation"
     } else {
         &conversation.title
     };
-    let mut body = format!("# {}\n", title.replace(['\n', '\r'], " "));
+    let _ = writeln!(out, "# {}", title.replace(['\n', '\r'], " "));
     if let Some(system_prompt) = &conversation.system_prompt {
-        let _ = write!(body, "\n## System prompt\n\n{}\n", system_prompt.trim_end());
+        let _ = write!(out, "\n## System prompt\n\n{}\n", system_prompt.trim_end());
     }
-    for message in &messages {
-        let who = match message.role {
-            MessageRole::User => "User",
-            MessageRole::Assistant => "Assistant",
-            MessageRole::System => "System",
-        };
-        let model = message
-            .model_id
-            .as_deref()
-            .map(|id| format!(" ({id})"))
-            .unwrap_or_default();
-        let _ = write!(
-            body,
-            "\n## {who}{model}\n\n{}\n",
-            message.content.trim_end()
-        );
-        if message.status != MessageStatus::Complete {
-            let _ = write!(body, "\n_({})_\n", message.status.as_str());
-        }
-    }
-    Ok(Export {
-        file_name: file_name(conversation, "md"),
-        media_type: "text/markdown; charset=utf-8",
-        body,
-    })
 }
 
-async fn json(reads: &mut Reads, conversation: &Conversation) -> Result<Export> {
-    #[derive(Serialize)]
-    struct File<'a> {
-        conversation: &'a Conversation,
-        messages: Vec<Message>,
-    }
-    let tenant = reads.tenant()?;
-    let sql = format!(
-        "SELECT {} FROM messages m WHERE m.tenant_id = $1 AND m.conversation_id = $2
-         ORDER BY m.depth, m.parent_id, m.id",
-        types::MESSAGE_COLUMNS
-    );
-    let rows = reads.query(&sql, params![tenant, conversation.id]).await?;
-    let messages = rows
-        .into_iter()
-        .map(Message::from_row)
-        .collect::<Result<_>>()?;
-    let file = File {
-        conversation,
-        messages,
+fn markdown(out: &mut String, message: &Message) {
+    let who = match message.role {
+        MessageRole::User => "User",
+        MessageRole::Assistant => "Assistant",
+        MessageRole::System => "System",
     };
-    Ok(Export {
-        file_name: file_name(conversation, "json"),
-        media_type: "application/json",
-        body: serde_json::to_string_pretty(&file).map_err(Error::internal)?,
-    })
+    let model = message
+        .model_id
+        .as_deref()
+        .map(|id| format!(" ({id})"))
+        .unwrap_or_default();
+    let _ = write!(out, "\n## {who}{model}\n\n{}\n", message.content.trim_end());
+    if message.status != MessageStatus::Complete {
+        let _ = write!(out, "\n_({})_\n", message.status.as_str());
+    }
+}
+
+/// A value as it stands in a larger document, so far from the margin.
+fn json(out: &mut String, value: &impl Serialize, margin: &str) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(Error::internal)?;
+    // Every line break is between values: those in texts are escaped.
+    out.push_str(&text.replace('\n', &format!("\n{margin}")));
+    Ok(())
 }
 
 /// A name that no file system or header can misread.

@@ -1,7 +1,7 @@
-//! What assistants and saved prompts have in common: how many of them an
-//! account keeps, and what their texts may be.
+//! How many conversations, assistants and saved prompts an account keeps, and
+//! what the texts of the latter two may be.
 
-use kernel::{Error, Result, codes, text};
+use kernel::{AccountId, Error, Result, codes, text};
 use store::{Uow, params};
 
 use crate::validate::{no_nul, within};
@@ -18,17 +18,34 @@ pub(crate) struct Kind {
     plural: &'static str,
     /// How many an account keeps at most.
     most: i64,
+    /// How there is room again.
+    remedy: &'static str,
 }
+
+/// Conversations, of which the configuration says how many there may be.
+pub(crate) fn conversations(most: u32) -> Kind {
+    Kind {
+        name: CONVERSATION,
+        plural: "conversations",
+        most: most.into(),
+        remedy: "delete some; a deleted one counts until it can no longer be restored",
+    }
+}
+
+/// As stored.
+const CONVERSATION: &str = "conversation";
 
 pub(crate) const ASSISTANTS: Kind = Kind {
     name: "assistant",
     plural: "assistants",
     most: 200,
+    remedy: "delete one first",
 };
 pub(crate) const PROMPTS: Kind = Kind {
     name: "prompt",
     plural: "prompts",
     most: 500,
+    remedy: "delete one first",
 };
 
 /// Counts one more. Others of the account wait for the end of this unit of work, so that no two
@@ -53,19 +70,30 @@ pub(crate) async fn one_more(uow: &mut Uow, kind: Kind) -> Result<()> {
     Err(Error::new(
         codes::TOO_MANY,
         format!(
-            "You have {} {}, which is as many as there may be; delete one first.",
-            kind.most, kind.plural
+            "You have {} {}, which is as many as there may be; {}.",
+            kind.most, kind.plural, kind.remedy
         ),
     ))
 }
 
 /// Counts one less.
 pub(crate) async fn one_less(uow: &mut Uow, kind: Kind) -> Result<()> {
-    let ctx = uow.context()?;
+    let account = uow.context()?.account()?;
+    less(uow, account, kind.name).await
+}
+
+/// A conversation of this account is there no more.
+pub(crate) async fn one_conversation_less(uow: &mut Uow, account: AccountId) -> Result<()> {
+    less(uow, account, CONVERSATION).await
+}
+
+async fn less(uow: &mut Uow, account: AccountId, name: &str) -> Result<()> {
+    let tenant = uow.tenant()?;
+    // Never below nothing: what an older version makes beside this one is not counted.
     uow.execute(
         "UPDATE kept_counts SET things = things - 1
-         WHERE tenant_id = $1 AND account_id = $2 AND kind = $3",
-        params![ctx.tenant(), ctx.account()?, kind.name],
+         WHERE tenant_id = $1 AND account_id = $2 AND kind = $3 AND things > 0",
+        params![tenant, account, name],
     )
     .await?;
     Ok(())

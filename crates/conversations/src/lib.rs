@@ -13,6 +13,7 @@ mod messages;
 mod pieces;
 mod prompts;
 mod purge;
+mod reading;
 mod restore;
 mod search;
 mod share;
@@ -33,6 +34,7 @@ pub use locked::Locked;
 pub use messages::{MessageView, MessagesQuery};
 pub use prompts::{NewSavedPrompt, SavedPrompt, SavedPromptPatch};
 pub use purge::Purging;
+pub use reading::Reading;
 pub use search::SearchHit;
 pub use share::{Share, SharedConversation, SharedMessage};
 pub use takeout::TakenOut;
@@ -56,6 +58,10 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "20261121_0009_conversations_restored",
         sql: include_str!("../migrations/20261121_0009_conversations_restored.sql"),
+    },
+    Migration {
+        name: "20261121_0012_conversations_counted",
+        sql: include_str!("../migrations/20261121_0012_conversations_counted.sql"),
     },
 ];
 
@@ -116,13 +122,15 @@ impl Conversations {
         ctx: &Context,
         page: Page,
         filter: Filter,
-    ) -> Result<Paged<Conversation>> {
+    ) -> Result<Reading<Conversation>> {
         ctx.account()?;
-        self.store
+        let rows = self
+            .store
             .read(ctx, (page, filter), |reads, (page, filter)| {
                 Box::pin(async move { list(reads, *page, *filter).await })
-            })
-            .await
+            });
+        let rows = rows.await?;
+        Ok(Reading::new((self, ctx), rows, reading::system_prompt))
     }
 
     /// Joins a unit of work: the conversation, locked until its end. For an
@@ -161,7 +169,21 @@ pub(crate) async fn visible(
     Ok(conversation)
 }
 
-async fn list(reads: &mut Reads, page: Page, filter: Filter) -> Result<Paged<Conversation>> {
+/// Fails when a conversation that the caller has opened is deleted meanwhile.
+pub(crate) async fn still(reads: &mut Reads, id: ConversationId) -> Result<()> {
+    let tenant = reads.tenant()?;
+    let sql = "SELECT id FROM conversations
+               WHERE tenant_id = $1 AND id = $2 AND deleted_at IS NULL";
+    let row = reads.query_opt(sql, params![tenant, id]).await?;
+    row.map(drop).ok_or_else(absent)
+}
+
+/// Each with whether its system prompt is still to be read.
+async fn list(
+    reads: &mut Reads,
+    page: Page,
+    filter: Filter,
+) -> Result<Paged<(Conversation, bool)>> {
     let ctx = reads.context()?;
     let (tenant, account) = (ctx.tenant(), ctx.account()?);
     let pinned = match filter.pinned {
@@ -177,11 +199,16 @@ async fn list(reads: &mut Reads, page: Page, filter: Filter) -> Result<Paged<Con
         .query_one(&counted, params![tenant, account, filter.archived])
         .await?;
     let total = row.get(0)?;
+    // The length of a text is known without reading it.
+    let long = "octet_length(system_prompt) > CAST($6 AS bigint)";
+    let columns = types::COLUMNS.replace(
+        "system_prompt",
+        &format!("CASE WHEN {long} THEN NULL ELSE system_prompt END"),
+    );
     let listed = format!(
-        "SELECT {} FROM conversations
+        "SELECT {columns}, COALESCE({long}, FALSE) FROM conversations
          WHERE tenant_id = $1 AND account_id = $2 AND archived = $3 AND deleted_at IS NULL{pinned}
-         ORDER BY pinned DESC, updated_at DESC, id DESC LIMIT $4 OFFSET $5",
-        types::COLUMNS
+         ORDER BY pinned DESC, updated_at DESC, id DESC LIMIT $4 OFFSET $5"
     );
     let rows = reads
         .query(
@@ -191,13 +218,15 @@ async fn list(reads: &mut Reads, page: Page, filter: Filter) -> Result<Paged<Con
                 account,
                 filter.archived,
                 page.limit(),
-                page.offset()
+                page.offset(),
+                reading::short(page)
             ],
         )
         .await?;
-    let data = rows
-        .into_iter()
-        .map(Conversation::from_row)
-        .collect::<Result<_>>()?;
-    Ok(Paged::new(data, page, total))
+    let column = types::COLUMNS.split(',').count();
+    let data = rows.into_iter().map(|mut row| {
+        let long = row.get(column)?;
+        Ok((Conversation::from_row(row)?, long))
+    });
+    Ok(Paged::new(data.collect::<Result<_>>()?, page, total))
 }

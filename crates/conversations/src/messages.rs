@@ -6,7 +6,11 @@ use kernel::{Context, ConversationId, Error, MessageId, Page, Paged, Result};
 use serde::{Deserialize, Serialize};
 use store::{Reads, params};
 
-use crate::{Conversations, Message, tree};
+use crate::{
+    Conversations, Message, Reading,
+    reading::{self, short},
+    tree,
+};
 
 /// Siblings that are told of at most.
 const SIBLINGS: i64 = 5_000;
@@ -43,12 +47,12 @@ impl Conversations {
         ctx: &Context,
         id: ConversationId,
         query: MessagesQuery,
-    ) -> Result<Paged<MessageView>> {
-        self.store
-            .read(ctx, (id, query), |reads, (id, query)| {
-                Box::pin(async move { page(reads, *id, *query).await })
-            })
-            .await
+    ) -> Result<Reading<MessageView>> {
+        let rows = self.store.read(ctx, (id, query), |reads, (id, query)| {
+            Box::pin(async move { page(reads, *id, *query).await })
+        });
+        let rows = rows.await?;
+        Ok(Reading::new((self, ctx), rows, reading::content))
     }
 
     /// Whether no other answer of the conversation has come to a good end, on whatever branch.
@@ -73,11 +77,12 @@ impl Conversations {
     }
 }
 
+/// Each with whether its text is still to be read.
 async fn page(
     reads: &mut Reads,
     id: ConversationId,
     query: MessagesQuery,
-) -> Result<Paged<MessageView>> {
+) -> Result<Paged<(MessageView, bool)>> {
     let conversation = crate::visible(reads, id, "").await?;
     let leaf = match query.before {
         Some(before) => {
@@ -97,11 +102,16 @@ async fn page(
     };
     let (skip, limit) = (query.page.offset(), query.page.limit());
     let mut messages = match skip < total {
-        true => tree::walk_up(reads, id, leaf, tree::Walk::pages(skip, limit)).await?,
+        true => {
+            let walk = tree::Walk::pages(skip, limit);
+            tree::walk_up_short(reads, id, leaf, walk, short(query.page)).await?
+        }
         false => Vec::new(),
     };
     messages.reverse();
-    let data = with_siblings(reads, id, messages).await?;
+    let (messages, long): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
+    let views = with_siblings(reads, id, messages).await?;
+    let data = views.into_iter().zip(long).collect();
     Ok(Paged::new(data, query.page, total))
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{Message, types};
 
 /// Texts of this many bytes end a piece; one alone can be larger.
-const BYTES: i64 = 256 * 1024;
+pub(crate) const BYTES: i64 = 256 * 1024;
 
 /// Where a piece of messages ends: depth and id of the last one.
 pub(crate) type Mark = (i64, MessageId);

@@ -5,7 +5,7 @@
 use kernel::{Context, ConversationId, Error, Result, TenantId, Timestamp, codes};
 use store::{Uow, params};
 
-use crate::{Conversations, search};
+use crate::{Conversations, kept, search};
 
 /// How far one step of a purge has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,13 +94,18 @@ impl Conversations {
     pub async fn forget_in(&self, uow: &mut Uow, id: ConversationId) -> Result<()> {
         only_system(&uow.context()?)?;
         let tenant = uow.tenant()?;
-        uow.execute(
-            "DELETE FROM conversations
-             WHERE tenant_id = $1 AND id = $2 AND deleted_at = $3 AND active_run IS NULL",
-            params![tenant, id, Timestamp::UNIX_EPOCH],
-        )
-        .await?;
-        Ok(())
+        let gone = uow
+            .query_opt(
+                "DELETE FROM conversations
+                 WHERE tenant_id = $1 AND id = $2 AND deleted_at = $3 AND active_run IS NULL
+                 RETURNING account_id",
+                params![tenant, id, Timestamp::UNIX_EPOCH],
+            )
+            .await?;
+        match gone {
+            Some(mut row) => kept::one_conversation_less(uow, row.get(0)?).await,
+            None => Ok(()),
+        }
     }
 }
 

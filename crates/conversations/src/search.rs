@@ -4,23 +4,38 @@
 use std::collections::HashMap;
 
 use kernel::{AccountId, Context, ConversationId, MessageId, Page, Paged, Result};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 use store::{Dialect, Reads, Rows, Uow, params};
 
-use crate::{Conversation, Conversations, tree, words};
+use crate::{Conversation, Conversations, types, words, words::Wanted};
 
 /// Characters of text around the first word that was found.
 const SNIPPET: usize = 160;
 
+/// Characters of a text in which its snippet is looked for; more are not indexed.
+const READ: i64 = 256 * 1024;
+
 /// A conversation in which something was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SearchHit {
-    /// The conversation.
+    /// The conversation, without its system prompt.
+    #[serde(serialize_with = "brief")]
     pub conversation: Conversation,
     /// Its newest message with the words; none when they are in its title only.
     pub message_id: Option<MessageId>,
     /// A piece of that message, or the title.
     pub snippet: String,
+}
+
+fn brief<S: Serializer>(
+    conversation: &Conversation,
+    to: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    let mut brief = serde_json::to_value(conversation).map_err(S::Error::custom)?;
+    if let Some(brief) = brief.as_object_mut() {
+        brief.remove("system_prompt");
+    }
+    brief.serialize(to)
 }
 
 /// The places in one conversation, newest first.
@@ -31,8 +46,8 @@ struct Found {
 }
 
 impl Conversations {
-    /// The caller's conversations that have all of the words, the last one as
-    /// the beginning of a word: those with them in the title first, then by the
+    /// The caller's conversations that have all of the words, the last one (of two letters or more)
+    /// as the beginning of a word: those with them in the title first, then by the
     /// newest message with them. Looks at the newest
     /// [`search_matches`](crate::Options::search_matches) places. Any text is a valid search.
     ///
@@ -40,8 +55,8 @@ impl Conversations {
     /// `not_authenticated`, `database_unavailable`.
     pub async fn search(&self, ctx: &Context, query: &str, page: Page) -> Result<Paged<SearchHit>> {
         ctx.account()?;
-        let wanted: Vec<String> = words::words(query).into_iter().take(16).collect();
-        if wanted.is_empty() {
+        let wanted = Wanted::of(query);
+        if wanted.words.is_empty() {
             return Ok(Paged::new(Vec::new(), page, 0));
         }
         let most = i64::from(self.options.search_matches);
@@ -55,7 +70,7 @@ impl Conversations {
 
 async fn hits(
     reads: &mut Reads,
-    wanted: &[String],
+    wanted: &Wanted,
     page: Page,
     most: i64,
 ) -> Result<Paged<SearchHit>> {
@@ -78,12 +93,10 @@ async fn hits(
     let take = usize::try_from(page.limit()).unwrap_or(0);
     let mut data = Vec::new();
     for id in order.into_iter().skip(skip).take(take) {
-        let conversation = crate::visible(reads, id, "").await?;
+        let conversation = without_prompt(reads, id).await?;
         let message_id = found.get(&id).and_then(|found| found.message);
         let text = match message_id {
-            Some(message) => tree::find_message(reads, id, message)
-                .await?
-                .map(|m| m.content),
+            Some(message) => beginning(reads, id, message).await?,
             None => None,
         };
         let text = text.unwrap_or_else(|| conversation.title.clone());
@@ -96,20 +109,53 @@ async fn hits(
     Ok(Paged::new(data, page, total))
 }
 
+/// One of the caller's conversations without its system prompt, which nobody reads here.
+async fn without_prompt(reads: &mut Reads, id: ConversationId) -> Result<Conversation> {
+    let ctx = reads.context()?;
+    let columns = types::COLUMNS.replace("system_prompt", "CAST(NULL AS text)");
+    let sql = format!(
+        "SELECT {columns} FROM conversations
+         WHERE tenant_id = $1 AND id = $2 AND account_id = $3 AND deleted_at IS NULL"
+    );
+    let row = reads
+        .query_opt(&sql, params![ctx.tenant(), id, ctx.account()?])
+        .await?;
+    Conversation::from_row(row.ok_or_else(crate::absent)?)
+}
+
+/// As much of a message as is indexed.
+async fn beginning(
+    reads: &mut Reads,
+    conversation: ConversationId,
+    message: MessageId,
+) -> Result<Option<String>> {
+    let tenant = reads.tenant()?;
+    let row = reads
+        .query_opt(
+            "SELECT substr(content, 1, CAST($4 AS int)) FROM messages
+             WHERE tenant_id = $1 AND conversation_id = $2 AND id = $3",
+            params![tenant, conversation, message, READ],
+        )
+        .await?;
+    row.map(|mut row| row.get(0)).transpose()
+}
+
 /// The newest places of the caller's texts that have the words.
 async fn places(
     reads: &mut Reads,
-    wanted: &[String],
+    wanted: &Wanted,
     most: i64,
 ) -> Result<Vec<(ConversationId, Option<MessageId>)>> {
     let ctx = reads.context()?;
     let account = ctx.account()?;
+    let words = wanted.words.iter();
     let rows = match reads.dialect() {
         Dialect::Sqlite => {
             // Words have letters and digits only; quoted, even AND and NEAR are words.
-            let quoted: Vec<String> = wanted.iter().map(|word| format!("\"{word}\"")).collect();
+            let quoted: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
+            let begins = if wanted.begins { " *" } else { "" };
             let wanted = format!(
-                "owner : {} AND words : ({} *)",
+                "owner : {} AND words : ({}{begins})",
                 owner(account),
                 quoted.join(" AND ")
             );
@@ -125,8 +171,9 @@ async fn places(
                 .await?
         }
         Dialect::Postgres => {
-            let quoted: Vec<String> = wanted.iter().map(|word| format!("'{word}'")).collect();
-            let wanted = format!("'{}' & {}:*", owner(account), quoted.join(" & "));
+            let quoted: Vec<String> = words.map(|word| format!("'{word}'")).collect();
+            let begins = if wanted.begins { ":*" } else { "" };
+            let wanted = format!("'{}' & {}{begins}", owner(account), quoted.join(" & "));
             reads
                 .query(
                     "SELECT hit_conversation, hit_message
@@ -215,15 +262,11 @@ async fn remove(uow: &mut Uow, id: ConversationId, condition: &str) -> Result<()
 }
 
 /// One line around the first of the words.
-fn snippet(text: &str, wanted: &[String]) -> String {
+fn snippet(text: &str, wanted: &Wanted) -> String {
     let mut start = 0;
     let mut at = 0;
     for piece in text.split_inclusive(|c: char| !c.is_alphanumeric()) {
-        let hit = words::words(piece).iter().any(|word| {
-            wanted
-                .iter()
-                .any(|wanted| word.starts_with(wanted.as_str()))
-        });
+        let hit = words::words(piece).iter().any(|word| wanted.has(word));
         if hit {
             start = at;
             break;
@@ -261,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_snippet_shows_the_word_in_its_line() {
-        let wanted = vec!["lighth".to_owned()];
+        let wanted = Wanted::of("lighth");
         assert_eq!(
             snippet("see the\n  Lighthouse, tonight", &wanted),
             "see the Lighthouse, tonight"
@@ -278,5 +321,7 @@ mod tests {
         );
         assert!(cut.chars().count() <= SNIPPET + 2);
         assert_eq!(snippet("", &wanted), "");
+        let far = format!("{} a lighthouse", "another ".repeat(200));
+        assert!(snippet(&far, &Wanted::of("a")).ends_with("a lighthouse"));
     }
 }

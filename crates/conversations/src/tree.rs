@@ -185,7 +185,25 @@ pub(crate) async fn walk_up(
     leaf: MessageId,
     walk: Walk,
 ) -> Result<Vec<Message>> {
+    let all = walk_up_short(reads, conversation, leaf, walk, i64::MAX).await?;
+    Ok(all.into_iter().map(|(message, _)| message).collect())
+}
+
+/// As [`walk_up`], without the texts that have more than `short` bytes, and whether it is one of
+/// those.
+pub(crate) async fn walk_up_short(
+    reads: &mut Reads,
+    conversation: ConversationId,
+    leaf: MessageId,
+    walk: Walk,
+    short: i64,
+) -> Result<Vec<(Message, bool)>> {
     let tenant = reads.tenant()?;
+    let long = "octet_length(m.content) > CAST($7 AS bigint)";
+    let columns = MESSAGE_COLUMNS.replace(
+        "m.content",
+        &format!("CASE WHEN {long} THEN '' ELSE m.content END"),
+    );
     // Only as many steps as are asked for, each by the primary key: a condition on the
     // conversation would lead PostgreSQL to read all of it. A parent is always of the same one.
     // The length of a text is known without reading it.
@@ -197,7 +215,7 @@ pub(crate) async fn walk_up(
            SELECT p.id, p.parent_id, up.n + 1, up.bytes + octet_length(p.content)
            FROM up JOIN messages p ON p.id = up.parent_id
            WHERE p.tenant_id = $1 AND up.n < CAST($4 AS bigint) AND up.bytes < CAST($6 AS bigint))
-         SELECT {MESSAGE_COLUMNS} FROM up JOIN messages m ON m.id = up.id
+         SELECT {columns}, {long} FROM up JOIN messages m ON m.id = up.id
          WHERE m.tenant_id = $1 AND up.n > CAST($5 AS bigint) ORDER BY up.n"
     );
     let steps = walk.skip.saturating_add(walk.limit);
@@ -207,10 +225,50 @@ pub(crate) async fn walk_up(
         leaf,
         steps,
         walk.skip,
-        walk.most_bytes
+        walk.most_bytes,
+        short
     ];
     let rows = reads.query(&sql, params).await?;
-    rows.into_iter().map(Message::from_row).collect()
+    let column = MESSAGE_COLUMNS.split(',').count();
+    let messages = rows.into_iter().map(|mut row| {
+        let long = row.get(column)?;
+        Ok((Message::from_row(row)?, long))
+    });
+    messages.collect()
+}
+
+/// One message of a branch, of which the text is not read.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) id: MessageId,
+    /// Of its text.
+    pub(crate) bytes: i64,
+}
+
+/// The whole branch upward from `leaf`.
+pub(crate) async fn steps(
+    reads: &mut Reads,
+    conversation: ConversationId,
+    leaf: MessageId,
+) -> Result<Vec<Step>> {
+    let tenant = reads.tenant()?;
+    let rows = reads
+        .query(
+            "WITH RECURSIVE up (id, parent_id, n, bytes) AS (
+               SELECT id, parent_id, CAST(1 AS bigint), CAST(octet_length(content) AS bigint)
+               FROM messages WHERE tenant_id = $1 AND conversation_id = $2 AND id = $3
+               UNION ALL
+               SELECT p.id, p.parent_id, up.n + 1, CAST(octet_length(p.content) AS bigint)
+               FROM up JOIN messages p ON p.id = up.parent_id WHERE p.tenant_id = $1)
+             SELECT id, bytes FROM up ORDER BY n",
+            params![tenant, conversation, leaf],
+        )
+        .await?;
+    let steps = rows.into_iter().map(|mut row| {
+        let (id, bytes) = (row.get(0)?, row.get(1)?);
+        Ok(Step { id, bytes })
+    });
+    steps.collect()
 }
 
 /// What is above this message on the branch of a head; nothing above the first one.

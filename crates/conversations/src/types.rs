@@ -18,6 +18,8 @@ pub struct Options {
     pub system_prompt_chars: usize,
     /// Largest prompt, in bytes of UTF-8.
     pub prompt_bytes: usize,
+    /// Conversations of one account at most, deleted ones until they are purged among them.
+    pub max_per_account: u32,
     /// How many of the newest matches a search looks at, over all its pages.
     pub search_matches: u32,
     /// How long a deleted conversation can be restored; then its text is purged.
@@ -31,6 +33,7 @@ impl Default for Options {
             title_chars: 200,
             system_prompt_chars: 32_768,
             prompt_bytes: 256 * 1024,
+            max_per_account: 100_000,
             search_matches: 2_000,
             purge_after: Duration::from_hours(30 * 24),
         }

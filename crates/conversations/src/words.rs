@@ -9,6 +9,8 @@ const LONGEST: usize = 64;
 /// How much of a text is indexed, in bytes; keeps one text within the bounds of
 /// PostgreSQL's `tsvector`.
 const INDEXED: usize = 256 * 1024;
+/// Characters from which on a word that is searched can be the beginning of another.
+const BEGINNING: usize = 2;
 
 /// The words of a text in their order.
 pub(crate) fn words(text: &str) -> Vec<String> {
@@ -41,6 +43,33 @@ pub(crate) fn words(text: &str) -> Vec<String> {
     found
 }
 
+/// What a search asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    /// All of these.
+    pub(crate) words: Vec<String>,
+    /// The last one as the beginning of a word. A letter alone stands for itself only: too many
+    /// words begin with it, and the index has those of everybody.
+    pub(crate) begins: bool,
+}
+
+impl Wanted {
+    pub(crate) fn of(query: &str) -> Self {
+        let words: Vec<String> = words(query).into_iter().take(16).collect();
+        let begins = words
+            .last()
+            .is_some_and(|last| last.chars().nth(BEGINNING - 1).is_some());
+        Self { words, begins }
+    }
+
+    /// Whether a word of a text is one of them.
+    pub(crate) fn has(&self, word: &str) -> bool {
+        let last = self.words.last().filter(|_| self.begins);
+        self.words.iter().any(|wanted| wanted == word)
+            || last.is_some_and(|last| word.starts_with(last.as_str()))
+    }
+}
+
 /// The different words of a text.
 pub(crate) fn distinct(text: &str) -> Vec<String> {
     let mut words = words(text);
@@ -69,5 +98,19 @@ mod tests {
         assert_eq!(words("'\"*():&|!<->NEAR\0"), ["near"]);
         assert_eq!(words(&"a".repeat(100))[0].len(), 64);
         assert!(words(" \u{301}\u{200d} ").is_empty());
+    }
+
+    #[test]
+    fn the_last_word_is_a_beginning_unless_it_is_a_letter() {
+        let begins = |query| Wanted::of(query).begins;
+        assert!(begins("li") && begins("a li") && begins("x2") && begins("가"));
+        assert!(
+            !begins("l") && !begins("light a") && !begins("京") && !begins("東京") && !begins(" ")
+        );
+        assert!(!begins("é") && !begins("7"));
+        let wanted = Wanted::of("the li");
+        assert!(wanted.has("the") && wanted.has("lighthouse"));
+        assert!(!wanted.has("there") && !wanted.has("l"));
+        assert!(!Wanted::of("a").has("anchor") && Wanted::of("a").has("a"));
     }
 }

@@ -35,19 +35,22 @@ async fn nobody_else_finds_a_conversation() {
             gone(part.patch(other, id, Patch::default()).await.unwrap_err());
             gone(part.delete(other, id).await.unwrap_err());
             gone(
-                part.messages(other, id, Default::default())
+                place
+                    .messages(other, id, Default::default())
                     .await
                     .unwrap_err(),
             );
             gone(
-                part.export(other, id, ExportFormat::Json)
+                place
+                    .export(other, id, ExportFormat::Json)
                     .await
                     .unwrap_err(),
             );
             let new = NewMessage::new(id, MessageRole::User, "x");
             gone(place.append(other, new).await.unwrap_err());
             assert_eq!(
-                part.list(other, Page::default(), Filter::default())
+                place
+                    .list(other, Page::default(), Filter::default())
                     .await
                     .unwrap()
                     .meta
@@ -79,7 +82,7 @@ async fn nobody_else_finds_a_conversation() {
                 before: Some(message.id),
                 ..Default::default()
             };
-            gone(part.messages(other, own, query).await.unwrap_err());
+            gone(place.messages(other, own, query).await.unwrap_err());
         }
         assert_eq!(
             place
@@ -128,11 +131,7 @@ async fn edits_and_regenerations_are_siblings() {
         };
         let switched = place.part.patch(&me, id, to(answer.id)).await.unwrap();
         assert_eq!(switched.head, Some(answer.id));
-        let page = place
-            .part
-            .messages(&me, id, Default::default())
-            .await
-            .unwrap();
+        let page = place.messages(&me, id, Default::default()).await.unwrap();
         assert_eq!(page.meta.total, 2);
         assert_eq!(page.data[0].sibling_ids, [first.id, edited.id]);
         assert_eq!(page.data[1].sibling_ids, [answer.id, again.id]);
@@ -160,19 +159,11 @@ async fn edits_and_regenerations_are_siblings() {
         assert!(refused.await.is_err(), "messages never change");
         assert_eq!(place.shown(&me, id).await[0], "q1");
 
-        let json = place
-            .part
-            .export(&me, id, ExportFormat::Json)
-            .await
-            .unwrap();
-        let json: serde_json::Value = serde_json::from_str(&json.body).unwrap();
+        let json = place.export(&me, id, ExportFormat::Json).await.unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["messages"].as_array().unwrap().len(), 5);
-        let md = place.part.export(&me, id, ExportFormat::Md).await.unwrap();
-        assert!(
-            md.body.contains("a1 again") && !md.body.contains("edited"),
-            "{}",
-            md.body
-        );
+        let md = place.export(&me, id, ExportFormat::Md).await.unwrap();
+        assert!(md.contains("a1 again") && !md.contains("edited"), "{}", md);
     }
 }
 
@@ -315,12 +306,13 @@ async fn a_deleted_conversation_is_nowhere() {
         assert!(part.get(&me, id).await.unwrap_err().is(codes::NOT_FOUND));
         assert!(part.delete(&me, id).await.unwrap_err().is(codes::NOT_FOUND));
         assert!(
-            part.messages(&me, id, Default::default())
+            place
+                .messages(&me, id, Default::default())
                 .await
                 .unwrap_err()
                 .is(codes::NOT_FOUND)
         );
-        let list = part
+        let list = place
             .list(&me, Page::default(), Filter::default())
             .await
             .unwrap();
@@ -362,7 +354,7 @@ async fn lists_show_pinned_ones_first_and_count_right() {
             .await
             .unwrap();
         let titles = async |filter, page| {
-            let list = part.list(&me, page, filter).await.unwrap();
+            let list = place.list(&me, page, filter).await.unwrap();
             let titles: Vec<_> = list.data.into_iter().map(|c| c.title).collect();
             (titles.join(" "), list.meta.total)
         };
@@ -596,7 +588,6 @@ async fn one_key_makes_one_conversation() {
         assert!(a == b && b == c);
         assert_eq!(
             place
-                .part
                 .list(&me, Page::default(), Filter::default())
                 .await
                 .unwrap()
@@ -700,7 +691,6 @@ async fn a_long_conversation_is_read_a_page_at_a_time() {
         let (id, all) = place.long(&me, 1_030).await;
         let per_page = |page| Page::new(Some(page), Some(100));
         let newest = place
-            .part
             .messages(
                 &me,
                 id,
@@ -721,13 +711,13 @@ async fn a_long_conversation_is_read_a_page_at_a_time() {
                 page: per_page(page),
                 before: None,
             };
-            let rows = place.part.messages(&me, id, query).await.unwrap().data;
+            let rows = place.messages(&me, id, query).await.unwrap().data;
             by_page.splice(0..0, rows.into_iter().map(|view| view.message.id));
             let query = MessagesQuery {
                 page: per_page(1),
                 before,
             };
-            let rows = place.part.messages(&me, id, query).await.unwrap().data;
+            let rows = place.messages(&me, id, query).await.unwrap().data;
             before = rows.first().map(|view| view.message.id);
             by_message.splice(0..0, rows.into_iter().map(|view| view.message.id));
         }
@@ -738,7 +728,6 @@ async fn a_long_conversation_is_read_a_page_at_a_time() {
         };
         assert!(
             place
-                .part
                 .messages(&me, id, query)
                 .await
                 .unwrap()
@@ -751,7 +740,6 @@ async fn a_long_conversation_is_read_a_page_at_a_time() {
         };
         assert!(
             place
-                .part
                 .messages(&me, id, query)
                 .await
                 .unwrap()

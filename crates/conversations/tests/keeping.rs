@@ -29,7 +29,7 @@ fn gone<T: std::fmt::Debug>(result: Result<T>) {
 }
 
 async fn listed(place: &Place, ctx: &Context, filter: Filter) -> (i64, usize) {
-    let page = place.part.list(ctx, Page::default(), filter).await.unwrap();
+    let page = place.list(ctx, Page::default(), filter).await.unwrap();
     (page.meta.total, page.data.len())
 }
 

@@ -176,6 +176,7 @@ impl Security {
             .write_once(system, Durability::Durable, new, |uow, new| {
                 Box::pin(async move {
                     let account = insert(uow, new).await?;
+                    store::answer_is_about(uow, &account.to_string()).await?;
                     load(uow, account)
                         .await?
                         .ok_or_else(|| store::broken("an account was stored"))

@@ -102,9 +102,10 @@ pub(crate) fn for_people(roles: Roles) -> Result<(), &'static str> {
     }
 }
 
-/// Only an operator makes or unmakes an operator.
+/// Only an operator makes or unmakes an operator, or changes what else one is.
 pub(crate) fn may_grant(ctx: &Context, before: Roles, after: Roles) -> Result<()> {
-    if before.has(Role::Operator) != after.has(Role::Operator) {
+    let operator = before.has(Role::Operator) || after.has(Role::Operator);
+    if operator && before != after {
         ctx.require(&[Role::Operator])?;
     }
     Ok(())
@@ -220,7 +221,7 @@ impl Security {
         for role in [Role::Admin, Role::Operator] {
             if before.has(role) && !roles.has(role) && !others_have(members, account, role) {
                 return Err(Error::new(
-                    codes::CONFLICT,
+                    codes::LAST_ADMIN,
                     format!(
                         "This is the last {}; give the role to somebody else first.",
                         role.as_str()

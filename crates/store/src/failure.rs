@@ -117,8 +117,10 @@ impl From<tokio_postgres::Error> for DbError {
             {
                 DbClass::Retry
             }
-            // Ended by an administrator, a crash or a time limit.
-            Some(code) if matches!(code.code(), "57P01" | "57P02" | "57P05" | "25P03") => {
+            // Ended by an administrator, a crash or a time limit; or connected to what is a replica now.
+            Some(code)
+                if matches!(code.code(), "57P01" | "57P02" | "57P05" | "25P03" | "25006") =>
+            {
                 DbClass::Lost
             }
             Some(code) if code.code().starts_with("08") => DbClass::Lost,

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 pub use dialect::Dialect;
 pub use failure::{DbClass, DbError, db_class};
 pub use migrate::Migration;
-pub use once::{KEPT as IDEMPOTENCY_KEPT, forget_answers};
+pub use once::{KEPT as IDEMPOTENCY_KEPT, answer_is_about, forget_answers};
 pub use outbox::{OutboxCursor, read_outbox};
 pub use uow::{Env, Reads, Rows, Uow};
 pub use value::{FromValue, Param, Row, Value};
@@ -192,8 +192,9 @@ impl Store {
     /// # Errors
     /// `database_unavailable`.
     pub async fn ping(&self, ctx: &Context) -> Result<()> {
-        if let Engine::Sqlite(engine) = &self.0.engine {
-            engine.ping(ctx).await?;
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.ping(ctx).await?,
+            Engine::Postgres(engine) => engine.ping(ctx).await?,
         }
         self.read(ctx, (), |reads, ()| {
             Box::pin(async move { reads.query_one("SELECT 1", params![]).await.map(drop) })

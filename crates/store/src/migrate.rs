@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use kernel::{Error, Result};
 use sha2::{Digest, Sha256};
+use tokio_postgres::error::SqlState;
 
 use crate::{Dialect, dialect, failure::DbError};
 
@@ -18,10 +19,16 @@ pub struct Migration {
 }
 
 /// The store's own tables.
-pub(crate) const OWN: &[Migration] = &[Migration {
-    name: "20261121_0001_store",
-    sql: include_str!("../migrations/20261121_0001_store.sql"),
-}];
+pub(crate) const OWN: &[Migration] = &[
+    Migration {
+        name: "20261121_0001_store",
+        sql: include_str!("../migrations/20261121_0001_store.sql"),
+    },
+    Migration {
+        name: "20261121_0011_store_answers",
+        sql: include_str!("../migrations/20261121_0011_store_answers.sql"),
+    },
+];
 
 /// A name in the advisory lock's key space: "tertulia" in ASCII.
 const ADVISORY_LOCK: i64 = 0x7465_7274_756c_6961;
@@ -108,7 +115,6 @@ pub(crate) async fn postgres(
     client: &mut tokio_postgres::Client,
     all: &[Migration],
 ) -> Result<usize> {
-    let failed = |error: tokio_postgres::Error| DbError::from(error).into_error();
     client
         .execute("SELECT pg_advisory_lock($1)", &[&ADVISORY_LOCK])
         .await
@@ -121,8 +127,22 @@ pub(crate) async fn postgres(
     result
 }
 
+/// What people meet first: since PostgreSQL 15 only a database's owner makes tables in it.
+fn failed(error: tokio_postgres::Error) -> Error {
+    let denied = error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE);
+    let error = DbError::from(error);
+    if !denied {
+        return error.into_error();
+    }
+    refused(
+        "The database user may not make tables in this database. Let it own the database (ALTER DATABASE \
+         ... OWNER TO ...), or grant it CREATE on the schema public."
+            .to_owned(),
+    )
+    .caused_by(error)
+}
+
 async fn apply_postgres(client: &mut tokio_postgres::Client, all: &[Migration]) -> Result<usize> {
-    let failed = |error: tokio_postgres::Error| DbError::from(error).into_error();
     client.batch_execute(TABLE).await.map_err(failed)?;
     let rows = client
         .query("SELECT name, checksum FROM migrations", &[])

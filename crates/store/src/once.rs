@@ -89,17 +89,36 @@ impl Store {
     }
 }
 
-/// Joins a unit of work of the platform itself: forgets the stored answers that are an account's or
-/// name it, in every tenant it sees. Answers how many.
+/// Joins a unit of work of [`Store::write_once`]: its answer is about this account, which is not the
+/// caller, so that it is forgotten with it.
+///
+/// # Errors
+/// `database_unavailable`.
+pub async fn answer_is_about(uow: &mut Uow, account: &str) -> Result<()> {
+    let ctx = uow.context()?;
+    let Some(key) = ctx.idempotency() else {
+        return Ok(());
+    };
+    uow.execute(
+        "UPDATE idempotency_keys SET account = $4
+         WHERE tenant_id = $1 AND holder = $2 AND idempotency_key = $3",
+        params![ctx.tenant(), holder(&ctx), &key.key, account],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Joins a unit of work of the platform itself: forgets the stored answers of its tenant that are an
+/// account's or about it. Answers how many.
 ///
 /// # Errors
 /// `database_unavailable`.
 pub async fn forget_answers(uow: &mut Uow, account: &str) -> Result<u64> {
-    uow.execute(
-        "DELETE FROM idempotency_keys WHERE holder = $1 OR answer LIKE $2",
-        params![account, format!("%{account}%")],
-    )
-    .await
+    let tenant = uow.tenant()?;
+    let held = "DELETE FROM idempotency_keys WHERE tenant_id = $1 AND holder = $2";
+    let about = "DELETE FROM idempotency_keys WHERE tenant_id = $1 AND account = $2";
+    Ok(uow.execute(held, params![tenant, account]).await?
+        + uow.execute(about, params![tenant, account]).await?)
 }
 
 /// Whose keys these are; anonymous callers (register) are told apart by address.

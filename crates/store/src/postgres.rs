@@ -7,7 +7,10 @@ mod convert;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     str::FromStr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ pub(crate) use client::Client;
 
 use crate::{
     DbClass, Durability, Env, Reads, Uow, db_class, dialect::Translations, failure::DbError,
-    uow::Backend,
+    params, uow::Backend,
 };
 
 /// How often a transaction that lost against another one is run again.
@@ -42,6 +45,8 @@ pub(crate) struct Postgres {
     /// asked for it has gone, so that what follows a commit is never skipped and
     /// an abandoned read gives its connection back.
     begun: TaskTracker,
+    /// The last write could not be stored.
+    failing: Arc<AtomicBool>,
 }
 
 impl Postgres {
@@ -73,6 +78,7 @@ impl Postgres {
             env: env.clone(),
             translations: Arc::default(),
             begun: TaskTracker::new(),
+            failing: Arc::default(),
         })
     }
 
@@ -118,8 +124,53 @@ impl Postgres {
         F: for<'a> Fn(&'a mut Uow, &'a A) -> BoxFuture<'a, Result<T>> + Send + Sync + 'static,
     {
         let (this, ctx) = (self.clone(), ctx.clone());
-        self.to_its_end(async move { this.transact(&ctx, durability, &args, &f, &on_emit).await })
-            .await
+        self.to_its_end(async move {
+            let result = this.transact(&ctx, durability, &args, &f, &on_emit).await;
+            match result.as_ref().map_err(db_class) {
+                Ok(_) => this.failing.store(false, Ordering::Relaxed),
+                Err(Some(DbClass::Unavailable | DbClass::Lost)) => {
+                    this.failing.store(true, Ordering::Relaxed);
+                }
+                Err(_) => {}
+            }
+            result
+        })
+        .await
+    }
+
+    /// Whether it can write, as far as the last write tells; after one that failed another is tried,
+    /// which leaves nothing behind.
+    pub(crate) async fn ping(&self, ctx: &Context) -> Result<()> {
+        if !self.failing.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.write(
+            ctx,
+            Durability::Durable,
+            (),
+            |uow, ()| {
+                Box::pin(async move {
+                    let (tenant, key, now) =
+                        (uow.tenant()?, uow.id::<kernel::RequestId>(), uow.now());
+                    uow.execute(
+                        "INSERT INTO idempotency_keys
+                           (tenant_id, holder, idempotency_key, fingerprint, answer, created_at)
+                         VALUES ($1, 'store:trial', $2, $3, '', $4)",
+                        params![tenant, key.to_string(), &[0_u8; 65536][..], now],
+                    )
+                    .await?;
+                    uow.execute(
+                        "DELETE FROM idempotency_keys
+                         WHERE tenant_id = $1 AND holder = 'store:trial' AND idempotency_key = $2",
+                        params![tenant, key.to_string()],
+                    )
+                    .await
+                    .map(drop)
+                })
+            },
+            || {},
+        )
+        .await
     }
 
     /// Goes on also when nobody waits for it any more.

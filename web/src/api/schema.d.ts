@@ -1610,7 +1610,7 @@ export interface components {
             data: components["schemas"]["SavedPrompt"][];
             meta: components["schemas"]["PageMeta"];
         };
-        /** @description A conversation in which something was found. */
+        /** @description A conversation in which something was found; it is told without its system prompt. */
         SearchHit: {
             conversation: components["schemas"]["Conversation"];
             /**
@@ -3255,7 +3255,7 @@ export interface operations {
             query: {
                 page?: number;
                 per_page?: number;
-                /** @description All of these words */
+                /** @description All of these words, the last one of two letters or more as a beginning */
                 q: string;
             };
             header?: never;
@@ -3296,6 +3296,15 @@ export interface operations {
                     "application/json": components["schemas"]["ConversationPage"];
                 };
             };
+            /** @description Also while 20 long lists are under way */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     create_session: {
@@ -3332,6 +3341,15 @@ export interface operations {
             };
             /** @description The assistant is not there */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are as many as there may be */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3524,6 +3542,15 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Also while 20 long lists are under way */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -48,6 +48,9 @@ export class Chat {
 
   #keys = new Map<string, string>();
   #closing = new AbortController();
+  /** A prompt is on its way, and nobody knows yet whether the server has taken it. */
+  #sending = false;
+  #closed = false;
   #follower: AbortController | null = null;
   #offLive: () => void;
   #syncing: Promise<void> | null = null;
@@ -67,6 +70,12 @@ export class Chat {
 
   close(): void {
     this.#offLive();
+    this.#closed = true;
+    // What was sent goes on until the server has it.
+    if (!this.#sending) this.#leave();
+  }
+
+  #leave(): void {
     this.#closing.abort();
     this.#follower?.abort();
   }
@@ -167,7 +176,7 @@ export class Chat {
 
   #live(event: Live): void {
     if (event.kind === 'ready') {
-      if (this.loaded) void this.open();
+      if (this.loaded || this.problem) void this.open();
     } else if (event.kind === 'session' && event.id === this.id) {
       if (event.change === 'deleted') this.problem = new ApiError(404, 'not_found', '');
       else if (!this.writing && this.loaded) void this.open();
@@ -214,12 +223,15 @@ export class Chat {
     const writing = this.writing;
     if (!writing || writing.stopping) return;
     writing.stopping = true;
-    if (!writing.newest.runId && !writing.connected) {
-      // It has not reached the server yet; whether it ever did is found out below.
-      this.#follower?.abort();
-    }
+    const { runId } = writing.newest;
+    // One that the server has not taken yet is stopped as soon as it has (#follow).
+    if (runId) await this.#cancel(writing, runId);
+    else if (!writing.connected) this.#follower?.abort();
+  }
+
+  async #cancel(writing: Writing, id: string): Promise<void> {
     try {
-      await data(api.POST('/sessions/{id}/stop', { params: { path: { id: this.id } } }));
+      await data(api.POST('/runs/{id}/cancel', { params: { path: { id } } }));
     } catch {
       writing.stopping = false;
     }
@@ -242,16 +254,22 @@ export class Chat {
     const { model_id } = this.conversation ?? {};
     this.writing = new Writing(after, outgoing?.text ?? null, model ?? model_id ?? null, begin());
     this.onBegun();
+    this.#sending = true;
     const taken = (): void => {
+      this.#sending = false;
       // What was typed meanwhile stays.
       if (outgoing && draft(this.id) === outgoing.text) dropDraft(this.id);
       refreshLists();
+      if (this.#closed) this.#leave();
     };
     await this.#follow(
       (signal) => open(key, signal),
       begin(),
       taken,
-      (error) => this.#refused(error, outgoing),
+      (error) => {
+        this.#sending = false;
+        if (!this.#closed) this.#refused(error, outgoing);
+      },
     );
   }
 
@@ -302,6 +320,7 @@ export class Chat {
           if (first && now.runId) {
             first = false;
             taken();
+            if (this.writing?.stopping) void this.#cancel(this.writing, now.runId);
           }
           this.writing?.show(now);
         },

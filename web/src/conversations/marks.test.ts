@@ -10,6 +10,8 @@ it('marks words from their beginning, in any case and script', () => {
   expect(hits('delight', 'light')).toEqual([]);
   expect(hits('Große Größe', 'grö')).toEqual(['Grö']);
   expect(hits('a.b (c)', '.*(')).toEqual([]);
+  expect(hits('A lantern, a 7 and 77', 'a 7')).toEqual(['A', 'a', '7']);
+  expect(hits('東京 tower', '東 to')).toEqual(['東', 'to']);
   for (const query of ['', 'e', 'light e', '.*']) {
     expect(
       marks('The Lighthouse', query)

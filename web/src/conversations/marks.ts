@@ -1,16 +1,19 @@
-// The words of a search within a text, for marking. Words match from their beginning.
+// The words of a search within a text, for marking. Words match from their beginning, letters alone match themselves.
 
 export interface Piece {
   text: string;
   hit: boolean;
 }
 
+/** Alone it stands for itself; characters of scripts without spaces are words anyway. */
+const LETTER = /^(?![\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}])[\p{L}\p{N}]$/u;
+
 export function marks(text: string, query: string): Piece[] {
   const words = query.split(/[^\p{L}\p{N}]+/u).filter(Boolean);
   if (words.length === 0) return [{ text, hit: false }];
   const escaped = words
     .sort((a, b) => b.length - a.length)
-    .map((word) => word.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
+    .map((word) => (LETTER.test(word) ? `${word}(?![\\p{L}\\p{N}])` : word));
   const pattern = new RegExp(`(?<![\\p{L}\\p{N}])(?:${escaped.join('|')})`, 'giu');
   const pieces: Piece[] = [];
   let end = 0;

@@ -193,4 +193,12 @@ describe('a long list', () => {
     const loose = Array.from({ length: 50 }, (_, n) => `- item ${n}\n\n  more`).join('\n\n');
     expect(blocksOf(loose)).toHaveLength(1);
   });
+
+  it('shows what is nested too deep as it was written', () => {
+    const deep = '>'.repeat(20_000);
+    expect(blocksOf(deep)).toMatchObject([{ kind: 'code', code: deep }]);
+    const growing = new GrowingMarkdown();
+    growing.update(deep, false);
+    expect(growing.update('Fine.', true)).toMatchObject([{ kind: 'html', html: '<p>Fine.</p>\n' }]);
+  });
 });

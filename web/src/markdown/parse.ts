@@ -127,6 +127,18 @@ export class GrowingMarkdown {
   #prefix = '';
 
   update(text: string, complete: boolean): Block[] {
+    try {
+      return this.#update(text, complete);
+    } catch {
+      // Nested deeper than the parser can go: as it was written.
+      this.#settled = 0;
+      this.#prefix = '';
+      this.#blocks = [{ kind: 'code', key: 0, raw: text, code: text, language: '', open: !complete }];
+      return this.#blocks;
+    }
+  }
+
+  #update(text: string, complete: boolean): Block[] {
     if (complete || !text.startsWith(this.#prefix)) {
       this.#settled = 0;
       this.#prefix = '';

@@ -97,6 +97,15 @@ function image(element: HTMLImageElement): void {
     element.decoding = 'async';
     return;
   }
+  if (url.protocol === 'http:') {
+    // The page's policy shows none that travel in the open; whoever wants to see it follows the link.
+    const link = element.ownerDocument.createElement('a');
+    link.href = url.href;
+    link.target = '_blank';
+    link.rel = 'noopener noreferrer nofollow';
+    link.textContent = element.getAttribute('alt') || url.host;
+    return element.replaceWith(link);
+  }
   const held = element.ownerDocument.createElement('span');
   held.className = 'md-image';
   held.dataset.src = url.href;
@@ -121,7 +130,7 @@ export function heldImage(held: HTMLElement): HTMLImageElement {
   shown.referrerPolicy = 'no-referrer';
   shown.decoding = 'async';
   const url = locate(held.dataset.src ?? '');
-  if (url.protocol === 'https:' || url.protocol === 'http:') shown.src = url.href;
+  if (url.protocol === 'https:') shown.src = url.href;
   return shown;
 }
 

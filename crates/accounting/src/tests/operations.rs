@@ -405,6 +405,23 @@ on_both! {
         assert_eq!(code(refused), codes::VALIDATION_FAILED);
     }
 
+    /// Clocks go back, and nodes' clocks differ: what was said last counts.
+    async fn the_last_price_counts_whatever_the_clock_says(bank: bare()) {
+        bank.clock.advance(Duration::from_secs(864_000));
+        bank.set_price(3 * INPUT, OUTPUT).await;
+        let ahead = bank.newest_price().await;
+        bank.clock.set(ahead.effective_from - Duration::from_secs(864_000));
+        // Twice: the second start finds it as it wants it.
+        for _ in 0..2 {
+            bank.set_price(2 * INPUT, OUTPUT).await;
+        }
+        assert_eq!(bank.newest_price().await.input, micros(2 * INPUT));
+        bank.money.sync_prices(&bank.system(), &[]).await.unwrap();
+        let prices = [(INPUT, false), (3 * INPUT, false), (2 * INPUT, false), (2 * INPUT, true)];
+        let expected = prices.map(|(input, ended)| (input, OUTPUT, ended));
+        assert_eq!(bank.price_history().await, expected);
+    }
+
     /// What the configuration names no more has no price: that is told, and nothing is booked by the old
     /// one, but for what had begun.
     async fn a_price_that_leaves_the_configuration_ends(bank: bare()) {

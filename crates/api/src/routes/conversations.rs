@@ -1,15 +1,11 @@
 //! Conversations, also called chat sessions (S0.2, S0.11, S4.5).
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{Json, extract::State, response::Response};
 use chat::NewSession;
 use conversations::{
-    Conversation, ExportFormat, Filter, MessageView, MessagesQuery, Patch, SearchHit,
+    Conversation, ExportFormat, Filter, MessageView, MessagesQuery, Patch, Reading, SearchHit,
 };
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use kernel::{AssistantId, Error, MessageId, Paged, kinds};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
@@ -20,6 +16,7 @@ use super::runs::RunWire;
 use crate::{
     App,
     extract::{Caller, Key, Posted, Query},
+    pieces,
     places::Use,
     problem::{Answer, ProblemBody},
     wire,
@@ -58,6 +55,7 @@ struct CreateInput {
         (status = 201, body = wire::Conversation),
         (status = 400, body = ProblemBody, description = "Invalid or unsupported model ID"),
         (status = 404, body = ProblemBody, description = "The assistant is not there"),
+        (status = 409, body = ProblemBody, description = "There are as many as there may be"),
         (status = 503, body = ProblemBody, description = "No model is configured"),
     ),
 )]
@@ -89,23 +87,19 @@ async fn create(
         ("archived" = Option<bool>, Query), ("pinned" = Option<bool>, Query),
         ("page" = Option<u32>, Query), ("per_page" = Option<u32>, Query),
     ),
-    responses((status = 200, body = wire::ConversationPage)),
+    responses(
+        (status = 200, body = wire::ConversationPage),
+        (status = 429, body = ProblemBody, description = "Also while 20 long lists are under way"),
+    ),
 )]
-async fn list(
-    State(app): State<App>,
-    Caller(ctx): Caller,
-    query: Query,
-) -> Answer<Json<Paged<Conversation>>> {
+async fn list(State(app): State<App>, Caller(ctx): Caller, query: Query) -> Answer<Response> {
     let filter = Filter {
         archived: query.flag("archived")?.unwrap_or(false),
         pinned: query.flag("pinned")?,
     };
-    Ok(Json(
-        app.parts()
-            .conversations
-            .list(&ctx, query.page()?, filter)
-            .await?,
-    ))
+    let conversations = &app.parts().conversations;
+    let list = conversations.list(&ctx, query.page()?, filter).await?;
+    pieces::list(&app, &ctx, list).await
 }
 
 /// A conversation
@@ -264,24 +258,13 @@ async fn export(
     };
     let place = app.place(&ctx, Use::Export)?;
     let export = app.parts().conversations.export(&ctx, id.0, format).await?;
-    let name = format!("attachment; filename=\"{}\"", export.file_name);
-    let headers = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static(export.media_type),
-        ),
-        (
-            header::CONTENT_DISPOSITION,
-            HeaderValue::from_str(&name).map_err(Error::internal)?,
-        ),
-    ];
-    Ok((headers, place.held_by(export.body.into())).into_response())
+    pieces::file(&app, &ctx, export, place).await
 }
 
 /// Finds conversations by their words
 #[utoipa::path(get, path = "/search", tag = "conversations", operation_id = "search",
     params(
-        ("q" = String, Query, description = "All of these words"),
+        ("q" = String, Query, description = "All of these words, the last one of two letters or more as a beginning"),
         ("page" = Option<u32>, Query), ("per_page" = Option<u32>, Query),
     ),
     responses((status = 200, body = wire::SearchPage)),
@@ -306,7 +289,7 @@ pub(super) async fn messages_of(
     ctx: &kernel::Context,
     id: kernel::ConversationId,
     query: &Query,
-) -> kernel::Result<Paged<MessageView>> {
+) -> kernel::Result<Reading<MessageView>> {
     let before = query
         .text("before")
         .map(str::parse::<MessageId>)

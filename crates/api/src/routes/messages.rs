@@ -8,9 +8,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat::{Aim, Prompt, Sampling, Sent};
-use conversations::{Message, MessageView};
+use conversations::Message;
 use http::{HeaderMap, header};
-use kernel::{Context, ConversationId, Error, MessageId, Paged, codes, kinds};
+use kernel::{Context, ConversationId, Error, MessageId, codes, kinds};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::Durability;
@@ -20,6 +20,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     App,
     extract::{Caller, Key, Keys, Posted, Query},
+    pieces,
     places::Use,
     problem::{Answer, ProblemBody},
     wire,
@@ -110,17 +111,19 @@ impl PromptInput {
         ("before" = Option<Uuid>, Query, description = "Those above this message"),
         ("page" = Option<u32>, Query), ("per_page" = Option<u32>, Query),
     ),
-    responses((status = 200, body = wire::MessagePage), (status = 404, body = ProblemBody)),
+    responses(
+        (status = 200, body = wire::MessagePage), (status = 404, body = ProblemBody),
+        (status = 429, body = ProblemBody, description = "Also while 20 long lists are under way"),
+    ),
 )]
 async fn list(
     State(app): State<App>,
     Caller(ctx): Caller,
     id: Key<kinds::Conversation>,
     query: Query,
-) -> Answer<Json<Paged<MessageView>>> {
-    Ok(Json(
-        super::conversations::messages_of(&app, &ctx, id.0, &query).await?,
-    ))
+) -> Answer<Response> {
+    let messages = super::conversations::messages_of(&app, &ctx, id.0, &query).await?;
+    pieces::list(&app, &ctx, messages).await
 }
 
 /// Sends a prompt and answers when the answer is whole
@@ -287,7 +290,8 @@ async fn streamed(
 
 /// Waits for the end of the answer and puts together what S0 expects.
 async fn whole(app: &App, ctx: &Context, id: ConversationId, sent: &Sent) -> kernel::Result<Value> {
-    let last = app.parts().runs.wait(ctx, sent.run_id).await?;
+    let end = app.parts().runs.wait(ctx, sent.run_id);
+    let last = app.while_signed_in(ctx, end).await?;
     let mut end: Value = serde_json::from_str(last.data()).map_err(Error::internal)?;
     if let Some(error) = failure(&end) {
         return Err(error);

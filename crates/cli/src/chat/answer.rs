@@ -90,7 +90,7 @@ impl Away {
     /// How long to wait before the next try.
     fn pause(&mut self) -> Result<Duration> {
         let (since, pause) = self.0.get_or_insert_with(|| {
-            eprint!("\n[connection lost, reconnecting]\n");
+            crate::tell("\n[connection lost, reconnecting]");
             (Instant::now(), FIRST_PAUSE)
         });
         if since.elapsed() > PATIENCE {
@@ -207,7 +207,7 @@ impl Answer {
         let Some(run) = &self.run else {
             bail!("stopped before the answer began")
         };
-        eprint!("\n[stopping]\n");
+        crate::tell("\n[stopping]");
         let path = format!("/runs/{run}/cancel");
         let mut away = Away::default();
         loop {

@@ -20,9 +20,11 @@ use server::{Refusal, Server};
 ///
 /// # Errors
 /// With a sentence: the server cannot be reached, refuses, or an answer failed.
-pub async fn run(options: Chat) -> Result<()> {
-    let mut server = Server::new(&options.url, Credentials::load()?)?;
-    if !server.is_signed_in().await? {
+pub async fn run(mut options: Chat) -> Result<()> {
+    // A variable that is there and empty says nothing.
+    options.email = options.email.filter(|email| !email.trim().is_empty());
+    let mut server = Server::new(&options.url, Credentials::find()?)?;
+    if !server.is_signed_in(options.email.as_deref()).await? {
         sign_in(&mut server, &options).await?;
     }
     let model = pick_model(&mut server, &options).await?;
@@ -44,15 +46,14 @@ pub async fn run(options: Chat) -> Result<()> {
     let mut interrupts = interrupts();
     let interactive = std::io::stdin().is_terminal();
     if interactive {
-        println!(
-            "Talking to {model}. An empty line or Ctrl-D ends; Ctrl-C stops an answer, and ends here."
-        );
+        show(&format!(
+            "Talking to {model}. An empty line or Ctrl-D ends; Ctrl-C stops an answer, and ends here.\n"
+        ))?;
     }
     let mut lines = lines();
     loop {
         if interactive {
-            print!("\n> ");
-            std::io::stdout().flush()?;
+            show("\n> ")?;
         }
         let line = tokio::select! {
             line = lines.recv() => line,
@@ -62,9 +63,9 @@ pub async fn run(options: Chat) -> Result<()> {
             return Ok(());
         };
         match answer::ask(&mut server, &session, &line, &key(), &mut interrupts).await {
-            Ok(end) => println!("\n{}", answer::summary(&end)),
+            Ok(end) => show(&format!("\n{}\n", answer::summary(&end)))?,
             // A refusal is of this prompt; the next one may do.
-            Err(error) if error.is::<Refusal>() => println!("[{error}]"),
+            Err(error) if error.is::<Refusal>() => show(&format!("[{error}]\n"))?,
             Err(error) => return Err(error),
         }
     }
@@ -73,8 +74,8 @@ pub async fn run(options: Chat) -> Result<()> {
 /// For scripts: the answer on standard output, its cost on standard error.
 async fn once(server: &mut Server, session: &str, prompt: &str) -> Result<()> {
     let end = answer::ask(server, session, prompt, &key(), &mut interrupts()).await?;
-    println!();
-    eprintln!("{}", answer::summary(&end));
+    show("\n")?;
+    crate::tell(&answer::summary(&end));
     match end["end_reason"].as_str() {
         Some("stop" | "length") => Ok(()),
         _ => bail!("the answer is not whole"),
@@ -90,6 +91,7 @@ fn key() -> String {
 async fn sign_in(server: &mut Server, options: &Chat) -> Result<()> {
     let terminal = std::io::stdin().is_terminal();
     let given = std::env::var("TERTULIA_PASSWORD").ok();
+    let given = given.filter(|password| !password.is_empty());
     let email = match &options.email {
         Some(email) => email.clone(),
         None if terminal => ask_line(&format!("Sign in to {}\nEmail: ", options.url))?,
@@ -120,9 +122,15 @@ async fn sign_in(server: &mut Server, options: &Chat) -> Result<()> {
     server.register(&email, &password).await
 }
 
+/// On standard output. Nobody may be there to read it any more, which ends the program.
+fn show(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
 fn ask_line(question: &str) -> Result<String> {
-    print!("{question}");
-    std::io::stdout().flush()?;
+    show(question)?;
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     Ok(line.trim().to_owned())
@@ -139,12 +147,12 @@ async fn pick_model(server: &mut Server, options: &Chat) -> Result<String> {
         return Ok(model.clone());
     }
     let ids = models(server).await?;
-    let first = ids.first().context("the server has no model")?;
+    let first = ids.first().context("the server has no model to talk to")?;
     if ids.len() == 1 || options.once.is_some() || !std::io::stdin().is_terminal() {
         return Ok(first.clone());
     }
     for (n, id) in ids.iter().enumerate() {
-        println!("{:>3}. {id}", n + 1);
+        show(&format!("{:>3}. {id}\n", n + 1))?;
     }
     let answer = ask_line("Model [1]: ")?;
     let chosen = match answer.parse::<usize>() {
@@ -160,7 +168,7 @@ async fn pick_model(server: &mut Server, options: &Chat) -> Result<String> {
     Ok(chosen.clone())
 }
 
-/// Every model one may use, page by page.
+/// Every model one may talk to, page by page.
 async fn models(server: &mut Server) -> Result<Vec<String>> {
     let mut ids = Vec::new();
     for page in 1.. {
@@ -170,7 +178,8 @@ async fn models(server: &mut Server) -> Result<Vec<String>> {
             bail!("{hint}");
         }
         let data = list["data"].as_array().into_iter().flatten();
-        ids.extend(data.filter_map(|model| model["id"].as_str().map(str::to_owned)));
+        let talking = data.filter(|model| model["kind"] == "chat");
+        ids.extend(talking.filter_map(|model| model["id"].as_str().map(str::to_owned)));
         if page >= list["meta"]["pages"].as_i64().unwrap_or(1) {
             break;
         }

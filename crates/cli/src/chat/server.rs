@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::{Value, json};
 
-use super::credentials::{Credentials, Tokens};
+use super::credentials::{Credentials, Tokens, same};
 
 /// A server and the tokens for it.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Server {
     http: reqwest::Client,
     url: String,
     credentials: Credentials,
+    /// Those in use. Another terminal may have newer ones in the file.
+    tokens: Option<Tokens>,
 }
 
 /// A refusal of the server.
@@ -90,6 +92,7 @@ impl Server {
             http,
             url,
             credentials,
+            tokens: None,
         })
     }
 
@@ -97,20 +100,15 @@ impl Server {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
-    /// Whether the kept tokens are still good.
-    pub(crate) async fn is_signed_in(&mut self) -> Result<bool> {
-        if self.credentials.get(&self.url).is_none() {
+    /// Whether there are tokens of this email, or of anybody, and they are still good.
+    pub(crate) async fn is_signed_in(&mut self, email: Option<&str>) -> Result<bool> {
+        self.tokens = self.credentials.get(&self.url, email);
+        if self.tokens.is_none() {
             return Ok(false);
         }
         match self.get("/auth/me").await {
             Ok(_) => Ok(true),
-            Err(error)
-                if error
-                    .downcast_ref::<Refusal>()
-                    .is_some_and(|r| r.status == 401) =>
-            {
-                Ok(false)
-            }
+            Err(error) if is_unauthorised(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -126,7 +124,11 @@ impl Server {
                 "this account needs a second factor, which the terminal client does not know yet"
             );
         }
-        self.keep(&answer)
+        let tokens = tokens(same(email), &answer)?;
+        let file = self.credentials.lock().await?;
+        file.sign_in(&self.url, tokens.clone())?;
+        self.tokens = Some(tokens);
+        Ok(())
     }
 
     pub(crate) async fn register(&mut self, email: &str, password: &str) -> Result<()> {
@@ -134,20 +136,6 @@ impl Server {
         self.open(self.request(Method::POST, "/auth/register").json(&body))
             .await?;
         self.login(email, password).await
-    }
-
-    fn keep(&mut self, answer: &Value) -> Result<()> {
-        let text = |name: &str| {
-            answer[name]
-                .as_str()
-                .map(str::to_owned)
-                .context("no token in the answer")
-        };
-        let tokens = Tokens {
-            access_token: text("access_token")?,
-            refresh_token: text("refresh_token")?,
-        };
-        self.credentials.put(&self.url, tokens)
     }
 
     /// Answers a response of success, or what went wrong.
@@ -159,43 +147,50 @@ impl Server {
         Err(refusal(response).await.into())
     }
 
-    /// Sends a request with the access token; takes a new pair once if it has expired.
+    /// Sends a request with the access token; with another one when it is refused, the last one fresh
+    /// from the server.
     pub(crate) async fn send(
         &mut self,
         make: impl Fn(&Self) -> RequestBuilder + Send,
     ) -> Result<Response> {
-        let first = self.open(self.authorised(make(self))).await;
-        match first {
-            Err(error)
-                if error
-                    .downcast_ref::<Refusal>()
-                    .is_some_and(|r| r.status == 401) =>
-            {
-                self.refresh().await?;
-                self.open(self.authorised(make(self))).await
+        let mut is_fresh = false;
+        loop {
+            match self.open(self.authorised(make(self))).await {
+                Err(error) if is_unauthorised(&error) && !is_fresh => {
+                    is_fresh = self.renew().await?;
+                }
+                other => return other,
             }
-            other => other,
         }
     }
 
     fn authorised(&self, request: RequestBuilder) -> RequestBuilder {
-        match self.credentials.get(&self.url) {
+        match &self.tokens {
             Some(tokens) => request.bearer_auth(&tokens.access_token),
             None => request,
         }
     }
 
-    async fn refresh(&mut self) -> Result<()> {
-        let tokens = self
-            .credentials
-            .get(&self.url)
-            .context("you are not signed in")?;
-        let body = json!({"refresh_token": tokens.refresh_token});
+    /// Takes other tokens than those that were refused: the ones that another terminal has fetched
+    /// meanwhile, or new ones, kept at once. Answers whether they are fresh from the server.
+    async fn renew(&mut self) -> Result<bool> {
+        let refused = self.tokens.clone().context("you are not signed in")?;
+        let file = self.credentials.lock().await?;
+        let kept = file.get(&self.url, &refused.email);
+        if let Some(kept) = kept
+            && kept.access_token != refused.access_token
+        {
+            self.tokens = Some(kept);
+            return Ok(false);
+        }
+        let body = json!({"refresh_token": refused.refresh_token});
         let answer = self
             .open(self.request(Method::POST, "/auth/refresh").json(&body))
             .await?;
-        let answer: Value = answer.json().await?;
-        self.keep(&answer)
+        let fresh = tokens(refused.email, &answer.json().await?)?;
+        file.renew(&self.url, fresh.clone())?;
+        self.tokens = Some(fresh);
+        Ok(true)
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Result<Value> {
@@ -251,6 +246,23 @@ impl Server {
             cause: cause.to_string(),
         }
     }
+}
+
+fn is_unauthorised(error: &anyhow::Error) -> bool {
+    let refusal = error.downcast_ref::<Refusal>();
+    refusal.is_some_and(|refusal| refusal.status == 401)
+}
+
+fn tokens(email: String, answer: &Value) -> Result<Tokens> {
+    let text = |name: &str| {
+        let text = answer[name].as_str().map(str::to_owned);
+        text.context("no token in the answer")
+    };
+    Ok(Tokens {
+        email,
+        access_token: text("access_token")?,
+        refresh_token: text("refresh_token")?,
+    })
 }
 
 async fn refusal(response: Response) -> Refusal {

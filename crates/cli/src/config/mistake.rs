@@ -9,6 +9,9 @@ use super::{
     variables::{variable_below, variable_of},
 };
 
+/// Connections to the database, or threads that read it, at most: each takes memory, and a machine has few cores.
+const MOST_WAYS: usize = 1024;
+
 /// A mistake in the configuration: one sentence that names the key.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -41,34 +44,17 @@ impl Config {
                 ));
             }
         }
-        if !is_address(&self.server.listen) {
+        check_address("server.listen", &self.server.listen)?;
+        let public = &self.server.public_url;
+        if !public.is_empty() && !is_public(public) {
             let wrong = format_args!(
-                "is \"{}\", but must be an address and a port, like \"127.0.0.1:8080\"",
-                self.server.listen
+                "is \"{public}\", but must be an address like \"https://chat.example.org\" or \
+                 \"https://example.org:8443/chat\""
             );
-            return Err(ConfigError::of("server.listen", wrong));
+            return Err(ConfigError::of("server.public_url", wrong));
         }
-        for (key, value) in [
-            ("database.connections", self.database.connections),
-            ("database.readers", self.database.readers),
-            ("server.max_body", self.server.max_body),
-            ("server.max_connections", self.server.max_connections),
-        ] {
-            if value == 0 {
-                return Err(ConfigError::of(key, "must be at least 1"));
-            }
-        }
-        for (key, value) in [
-            ("server.header_timeout", self.server.header_timeout),
-            ("server.body_timeout", self.server.body_timeout),
-            ("server.write_timeout", self.server.write_timeout),
-            ("streams.heartbeat", self.streams.heartbeat),
-            ("runs.lease", self.runs.lease),
-        ] {
-            if value.is_zero() {
-                return Err(ConfigError::of(key, "must be longer than nothing"));
-            }
-        }
+        self.check_numbers()?;
+        self.check_durations()?;
         for origin in &self.server.cors_origins {
             let is_origin =
                 origin == "*" || origin.starts_with("http://") || origin.starts_with("https://");
@@ -81,12 +67,113 @@ impl Config {
         }
         Ok(())
     }
+
+    /// Numbers with which nobody would be served.
+    fn check_numbers(&self) -> Result<(), ConfigError> {
+        for (key, value) in [
+            ("database.connections", self.database.connections),
+            ("database.readers", self.database.readers),
+        ] {
+            if !(1..=MOST_WAYS).contains(&value) {
+                let wrong = format_args!("is {value}, but must be from 1 to {MOST_WAYS}");
+                return Err(ConfigError::of(key, wrong));
+            }
+        }
+        let (server, limits) = (&self.server, &self.security.rate_limit);
+        for (key, is_zero) in [
+            ("server.max_body", server.max_body == 0),
+            ("server.max_connections", server.max_connections == 0),
+            (
+                "server.max_streams_per_account",
+                server.max_streams_per_account == 0,
+            ),
+            (
+                "security.lockout.attempts",
+                self.security.lockout.attempts == 0,
+            ),
+            (
+                "security.rate_limit.chat.requests",
+                limits.chat.requests == 0,
+            ),
+            (
+                "security.rate_limit.reads.requests",
+                limits.reads.requests == 0,
+            ),
+            (
+                "security.rate_limit.sign_in.requests",
+                limits.sign_in.requests == 0,
+            ),
+            ("runs.max_active", self.runs.max_active == 0),
+            (
+                "conversations.title_chars",
+                self.conversations.title_chars == 0,
+            ),
+            (
+                "conversations.prompt_bytes",
+                self.conversations.prompt_bytes == 0,
+            ),
+            (
+                "conversations.max_per_account",
+                self.conversations.max_per_account == 0,
+            ),
+        ] {
+            if is_zero {
+                return Err(ConfigError::of(key, "must be at least 1"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Times that would have passed before anything is done, and windows that hold no attempt.
+    fn check_durations(&self) -> Result<(), ConfigError> {
+        let (security, limits) = (&self.security, &self.security.rate_limit);
+        for (key, value) in [
+            ("server.header_timeout", self.server.header_timeout),
+            ("server.body_timeout", self.server.body_timeout),
+            ("server.write_timeout", self.server.write_timeout),
+            ("streams.heartbeat", self.streams.heartbeat),
+            ("bus.poll", self.bus.poll),
+            ("bus.lease", self.bus.lease),
+            ("security.access_ttl", security.access_ttl),
+            ("security.refresh_ttl", security.refresh_ttl),
+            ("security.lockout.window", security.lockout.window),
+            ("security.rate_limit.chat.window", limits.chat.window),
+            ("security.rate_limit.reads.window", limits.reads.window),
+            ("security.rate_limit.sign_in.window", limits.sign_in.window),
+            ("runs.lease", self.runs.lease),
+        ] {
+            if value.is_zero() {
+                return Err(ConfigError::of(key, "must be longer than nothing"));
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Whether it is an address or a name, and a port.
-fn is_address(listen: &str) -> bool {
+/// Something to listen at: an address or a name, and a port.
+pub(super) fn check_address(key: &str, listen: &str) -> Result<(), ConfigError> {
     let parts = listen.rsplit_once(':');
-    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    if parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+        return Ok(());
+    }
+    let wrong =
+        format_args!("is \"{listen}\", but must be an address and a port, like \"127.0.0.1:8080\"");
+    Err(ConfigError::of(key, wrong))
+}
+
+/// Whether it is `http(s)://host[:port][/path]` and nothing more: links and cookies are made of it.
+fn is_public(url: &str) -> bool {
+    let after = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"));
+    let Some(host) = after.map(|after| after.split('/').next().unwrap_or(after)) else {
+        return false;
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/%[]".contains(&byte);
+    !host.is_empty()
+        && !host.ends_with(':')
+        && url.bytes().all(is_plain)
+        && reqwest::Url::parse(url).is_ok()
 }
 
 /// A file that is no TOML, and where it stops being one.

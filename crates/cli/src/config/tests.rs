@@ -71,6 +71,114 @@ fn a_mistake_is_one_sentence_that_names_the_key() {
     );
 }
 
+/// Each would be taken without a word, and then nobody could sign in, ask, or be kept from trying.
+#[test]
+fn a_number_that_serves_nobody_is_refused() {
+    for (section, key, zero) in [
+        ("server", "max_body", "0"),
+        ("server", "max_connections", "0"),
+        ("server", "max_streams_per_account", "0"),
+        ("database", "connections", "0"),
+        ("database", "connections", "1025"),
+        ("database", "readers", "0"),
+        ("database", "readers", "1025"),
+        ("database", "readers", "4294967296"),
+        ("security", "access_ttl", "\"0s\""),
+        ("security", "refresh_ttl", "\"0s\""),
+        ("security.lockout", "attempts", "0"),
+        ("security.lockout", "window", "\"0s\""),
+        ("security.rate_limit.chat", "requests", "0"),
+        ("security.rate_limit.chat", "window", "\"0s\""),
+        ("security.rate_limit.reads", "requests", "0"),
+        ("security.rate_limit.reads", "window", "\"0s\""),
+        ("security.rate_limit.sign_in", "requests", "0"),
+        ("security.rate_limit.sign_in", "window", "\"0s\""),
+        ("runs", "max_active", "0"),
+        ("runs", "lease", "\"0s\""),
+        ("conversations", "title_chars", "0"),
+        ("conversations", "prompt_bytes", "0"),
+        ("bus", "poll", "\"0s\""),
+        ("bus", "lease", "\"0s\""),
+    ] {
+        let text = format!("[{section}]\n{key} = {zero}");
+        let error = load(&text).map(drop).expect_err(&text).to_string();
+        assert!(
+            error.contains(&format!("`{section}.{key}`")),
+            "{text}: {error}"
+        );
+    }
+    // What may be nothing, and the most there may be.
+    for text in [
+        "[database]\nreaders = 1024\nconnections = 1024",
+        "[security]\nrefresh_grace = \"0s\"",
+        "[server]\ndrain = \"0s\"",
+        "[conversations]\npurge_after = \"0s\"",
+        "[accounting]\nsignup_grant = 0\nhold_wait = \"0s\"",
+    ] {
+        load(text).unwrap();
+    }
+}
+
+#[test]
+fn a_public_url_is_an_address_that_links_can_be_made_of() {
+    let of = |url: &str| load(&format!("[server]\npublic_url = '{url}'"));
+    for right in [
+        "",
+        "https://chat.example.org",
+        "https://chat.example.org/",
+        "http://localhost:8080",
+        "https://example.org:8443/chat",
+        "http://[::1]:8080",
+        "http://10.0.0.7",
+    ] {
+        of(right).unwrap();
+    }
+    for wrong in [
+        "chat.example.org",
+        "chat.example.org:8080",
+        "//chat.example.org",
+        "ftp://chat.example.org",
+        "https:chat.example.org",
+        "https://",
+        "https:///chat",
+        "https://ch at",
+        " https://chat.example.org",
+        "https://chat.example.org/?q",
+        "https://chat.example.org/#top",
+        "https://me:secret@chat.example.org",
+        "https://chat.example.org:",
+        "https://chat.example.org:99999",
+        "https://chat.example.org:x",
+        "https://caf\u{e9}.example",
+        r"https://chat\x",
+    ] {
+        let error = of(wrong).map(drop).expect_err(wrong).to_string();
+        assert!(error.contains("`server.public_url`"), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn the_provider_that_the_environment_adds_is_shown_without_its_key() {
+    let variable = |key: &'static str| {
+        move |name: &str| match name {
+            "OPENAI_API_KEY" => Some(key.to_owned()),
+            "OPENAI_BASE_URL" => Some("http://127.0.0.1:9/v1".to_owned()),
+            _ => None,
+        }
+    };
+    let added = provider_of_environment(&[], variable("sk-secret")).unwrap();
+    assert_eq!(added.name, orchestrator::OPENAI);
+    assert_eq!(added.base_url.as_deref(), Some("http://127.0.0.1:9/v1"));
+    assert_eq!(added.api_key_env.as_deref(), Some("OPENAI_API_KEY"));
+    assert_eq!(added.api_key, None);
+    assert_eq!(provider_of_environment(&[], variable(" ")), None);
+    // An entry of the file goes before it.
+    assert_eq!(
+        provider_of_environment(&[added], variable("sk-secret")),
+        None
+    );
+}
+
 #[test]
 fn the_file_sets_what_it_names() {
     let config =

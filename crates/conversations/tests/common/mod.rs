@@ -7,11 +7,12 @@
 )]
 
 use conversations::{
-    Conversation, Conversations, Create, MIGRATIONS, Message, MessageRole, NewMessage, Parent,
+    Conversation, Conversations, Create, Export, ExportFormat, Filter, MIGRATIONS, Message,
+    MessageRole, MessageView, MessagesQuery, NewMessage, Parent, Reading,
 };
 use kernel::{
-    AccountId, Actor, Clock, Context, ConversationId, Ids, MessageId, Random, Result, Role, Roles,
-    TenantId,
+    AccountId, Actor, Clock, Context, ConversationId, Ids, MessageId, Page, Paged, Random, Result,
+    Role, Roles, TenantId,
 };
 use store::{Durability, Env, Options, Store};
 use testkit::PostgresDatabase;
@@ -135,12 +136,37 @@ impl Place {
         self.append(ctx, new).await.unwrap()
     }
 
+    pub async fn messages(
+        &self,
+        ctx: &Context,
+        id: ConversationId,
+        query: MessagesQuery,
+    ) -> Result<Paged<MessageView>> {
+        whole(self.part.messages(ctx, id, query).await?).await
+    }
+
+    pub async fn list(
+        &self,
+        ctx: &Context,
+        page: Page,
+        filter: Filter,
+    ) -> Result<Paged<Conversation>> {
+        whole(self.part.list(ctx, page, filter).await?).await
+    }
+
+    pub async fn export(
+        &self,
+        ctx: &Context,
+        id: ConversationId,
+        format: ExportFormat,
+    ) -> Result<String> {
+        Ok(pieces(self.part.export(ctx, id, format).await?)
+            .await?
+            .concat())
+    }
+
     pub async fn shown(&self, ctx: &Context, id: ConversationId) -> Vec<String> {
-        let page = self
-            .part
-            .messages(ctx, id, Default::default())
-            .await
-            .unwrap();
+        let page = self.messages(ctx, id, Default::default()).await.unwrap();
         page.data
             .into_iter()
             .map(|view| view.message.content)
@@ -174,4 +200,22 @@ impl Place {
         }
         (id, all)
     }
+}
+
+/// All rows of a page.
+pub async fn whole<T>(mut reading: Reading<T>) -> Result<Paged<T>> {
+    let (meta, mut data) = (reading.meta(), Vec::new());
+    while !reading.is_over() {
+        data.extend(reading.next().await?);
+    }
+    Ok(Paged { data, meta })
+}
+
+/// All pieces of a file.
+pub async fn pieces(mut export: Export) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    while let Some(piece) = export.piece().await? {
+        all.push(piece);
+    }
+    Ok(all)
 }

@@ -173,6 +173,11 @@ async fn roles_are_given_only_by_those_who_may() {
         assert_eq!(code(bench.set(&stranger, &ann, ADMIN).await), "not_found");
         assert_eq!(code(bench.set(&chief, &ann, &all).await), "forbidden");
         assert_eq!(code(bench.set(&chief, &root, ADMIN).await), "forbidden");
+        // Nor take from the operator what else they are.
+        assert_eq!(
+            code(bench.set(&chief, &root, &[Role::Operator]).await),
+            "forbidden"
+        );
         assert_eq!(
             code(bench.create(&chief, "x@example.org", &all).await),
             "forbidden"
@@ -194,7 +199,7 @@ async fn roles_are_given_only_by_those_who_may() {
             "email_already_exists"
         );
         // An admin may not unmake the operator, and the operator not themselves as the last one.
-        assert_eq!(code(bench.set(&operator, &root, ADMIN).await), "conflict");
+        assert_eq!(code(bench.set(&operator, &root, ADMIN).await), "last_admin");
         assert_eq!(
             bench.set(&operator, &ann, &all).await.unwrap().roles,
             Roles::of(&all)

@@ -1,0 +1,111 @@
+// People do not wait for the server: what they do meanwhile counts, and nothing that was sent is lost.
+import type { Page } from '@playwright/test';
+import { expect, test } from './fixtures.ts';
+import { Sidebar, Talk, words } from './talk.ts';
+
+/** Holds requests of a kind back until it is called. */
+async function hold(page: Page, url: string | RegExp, method: string): Promise<() => void> {
+  let release = (): void => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  await page.route(url, async (route) => {
+    if (route.request().method() === method) await released;
+    await route.continue();
+  });
+  return release;
+}
+
+const STREAM = /\/sessions\/[^/]+\/messages\/stream$/;
+
+test('an answer that is stopped before the server knows of it is stopped', async ({ page, person: _ }) => {
+  const talk = await Talk.open(page);
+  await talk.ask('Hello !script tokens=2');
+  const release = await hold(page, STREAM, 'POST');
+  await talk.send('Go on !script tokens=500 delay=20ms');
+  await talk.stop.click();
+  release();
+  await expect(talk.stop).toBeHidden();
+  await talk.ask('And then? !script tokens=3');
+  await expect(talk.text).toHaveText(words(3));
+});
+
+test('what is typed while a conversation begins goes into it', async ({ page, person: _ }) => {
+  const talk = await Talk.open(page);
+  const release = await hold(page, '**/sessions', 'POST');
+  await talk.send('Hello !script tokens=2');
+  await talk.composer.pressSequentially('And one more thing');
+  release();
+  await talk.settled();
+  await expect(page).toHaveURL(/\/c\//);
+  await expect(talk.composer).toHaveValue('And one more thing');
+  await talk.composer.press('Enter');
+  await expect(talk.prompts).toHaveCount(2);
+});
+
+test('who goes somewhere else while a conversation begins stays there', async ({ page, person }) => {
+  const { id } = await person.conversation('Elsewhere', 'Hello !script tokens=2');
+  const talk = await Talk.open(page);
+  const sidebar = new Sidebar(page);
+  const release = await hold(page, '**/sessions', 'POST');
+  await talk.send('Begun in passing !script tokens=4');
+  await sidebar.row('Elsewhere').click();
+  await expect(talk.text).toHaveText(words(2));
+  release();
+  await sidebar.row('Begun in passing').click();
+  await expect(talk.text).toHaveText(words(4));
+  await talk.settled();
+  await expect(talk.composer).toHaveValue('');
+  expect(await person.messages(id)).toHaveLength(2);
+});
+
+test('what was sent arrives although one goes on to another conversation', async ({ page, person }) => {
+  const { id } = await person.conversation('Left behind', 'Hello !script tokens=2');
+  await person.conversation('Elsewhere', 'Hello !script tokens=3');
+  const talk = await Talk.open(page, id);
+  await expect(talk.text).toHaveText(words(2));
+  const sidebar = new Sidebar(page);
+  const release = await hold(page, STREAM, 'POST');
+  await talk.send('Sent in a hurry !script tokens=6');
+  await sidebar.row('Elsewhere').click();
+  await expect(talk.text).toHaveText(words(3));
+  release();
+  await expect.poll(async () => (await person.messages(id)).length).toBe(4);
+  await sidebar.row('Left behind').click();
+  await expect(talk.text).toHaveText(words(6));
+  await expect(talk.composer).toHaveValue('');
+});
+
+test('an edit that was refused is what is tried again', async ({ page, person: _ }) => {
+  const talk = await Talk.open(page);
+  await talk.ask('First !script tokens=2');
+  await talk.composer.fill('Not yet');
+  let refuse = true;
+  await page.route(/\/sessions\/[^/]+\/messages\/[^/]+$/, (route) =>
+    refuse && route.request().method() === 'PATCH'
+      ? route.fulfill({ status: 403, json: { status: 403, code: 'forbidden', detail: 'Not now.' } })
+      : route.continue(),
+  );
+  await talk.prompts.first().getByRole('button', { name: 'Edit this prompt' }).click();
+  const editor = page.getByRole('textbox', { name: 'Edit this prompt' });
+  await editor.fill('In other words !script tokens=5');
+  await editor.press('Enter');
+  const unsent = page.getByRole('alert').filter({ hasText: 'This was not sent' });
+  await expect(unsent).toBeVisible();
+  refuse = false;
+  await unsent.getByRole('button', { name: 'Try again' }).click();
+  await talk.settled();
+  await expect(talk.text).toHaveText(words(5));
+  await expect(talk.prompts).toHaveCount(1);
+  await expect(talk.composer).toHaveValue('Not yet');
+});
+
+test('a stray click beside a dialog loses nothing that was written', async ({ page, person: _ }) => {
+  await Talk.open(page);
+  await page.goto('/app/assistants');
+  await page.getByRole('button', { name: 'New assistant' }).first().click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Name').fill('Half written');
+  await page.mouse.click(5, 5);
+  await expect(dialog.getByLabel('Name')).toHaveValue('Half written');
+  await page.keyboard.press('Escape');
+  await expect(dialog).toBeHidden();
+});
