@@ -90,7 +90,8 @@ async fn delivered(client: &Client, bytes: &[u8], patience: Duration) -> String 
     String::from_utf8(answer).expect("text")
 }
 
-fn head(client: &Client, path: &str, token: &str, more: &str) -> String {
+/// The head of a `POST` with JSON, in bytes; `more` is whole lines.
+pub(crate) fn head(client: &Client, path: &str, token: &str, more: &str) -> String {
     let url = client.url();
     let host = url.strip_prefix("http://").unwrap();
     format!(

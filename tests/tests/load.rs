@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use crate::{
+    bad_input::head,
     invariants,
     world::{MODEL, World, eventually, messages, truth},
 };
@@ -178,14 +179,23 @@ on_both! {
         })
         .await;
         let server = &world.server;
+        let url = server.client().url();
+        let address = url.strip_prefix("http://").unwrap();
+        // The first connections to the upstream, several at a time, and more to the database.
+        let prompt = "Whales? !script tokens=8 first=200ms";
         let mut asking = Vec::new();
         for n in 0..6 {
             let user = server.user(&format!("user{n}")).await;
-            let id = user.conversation(MODEL).await;
-            asking.push((user, id));
+            let path = format!("/sessions/{}/messages", user.conversation(MODEL).await);
+            let body = json!({"prompt": prompt}).to_string();
+            let more = format!("Content-Length: {}\r\nConnection: close\r\n", body.len());
+            let asked = head(&user, &path, user.tokens["access_token"].as_str().unwrap(), &more) + &body;
+            // A connection that is surely the server's, not one that a client may replace by another.
+            let mut line = TcpStream::connect(address).await.unwrap();
+            line.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            line.read_exact(&mut [0; 12]).await.unwrap();
+            asking.push((line, asked));
         }
-        let url = server.client().url();
-        let address = url.strip_prefix("http://").unwrap();
         let mut idle = Vec::new();
         for _ in 0..280 {
             idle.push(TcpStream::connect(address).await.unwrap());
@@ -194,10 +204,15 @@ on_both! {
         late.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
         let files = || std::fs::read_dir(format!("/proc/{}/fd", server.id())).expect("its files").count();
         eventually(|| async { files() >= 225 }).await;
-        // The first connections to the upstream, several at a time, and more to the database.
-        let prompt = "Whales? !script tokens=8 first=200ms";
-        for _ in 0..3 {
-            join_all(asking.iter().map(|(user, id)| world.say(user, id, prompt))).await;
+        let answers = asking.iter_mut().map(|(line, asked)| async move {
+            line.write_all(asked.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            line.read_to_string(&mut answer).await.map(|_| answer)
+        });
+        let answers = tokio::time::timeout(Duration::from_secs(60), join_all(answers)).await;
+        for answer in answers.expect("answers") {
+            let answer = answer.expect("an answer");
+            assert!(answer.contains(&truth(prompt)), "{answer}");
         }
         let mut answer = [0; 12];
         let early = late.try_read(&mut answer);

@@ -229,8 +229,7 @@ fn a_database_that_is_read_only_is_told() {
             WHERE datname = current_database() AND pid <> pg_backend_pid()";
         let set = async |to: &str| {
             let alter = format!("ALTER DATABASE {name} SET default_transaction_read_only = {to}");
-            let sql =
-                format!("RESET ROLE; SET TRANSACTION READ WRITE; {alter}; {others}");
+            let sql = format!("RESET ROLE; SET TRANSACTION READ WRITE; {alter}; {others}");
             server.database().execute(&sql).await;
         };
         set("on").await;
