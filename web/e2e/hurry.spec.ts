@@ -109,3 +109,35 @@ test('a stray click beside a dialog loses nothing that was written', async ({ pa
   await page.keyboard.press('Escape');
   await expect(dialog).toBeHidden();
 });
+
+test('the keyboard keeps its place when what had the focus goes', async ({ page, person: _ }) => {
+  const talk = await Talk.open(page);
+  await talk.ask('First !script tokens=2');
+  const pencil = talk.prompts.first().getByRole('button', { name: 'Edit this prompt' });
+  await pencil.focus();
+  await page.keyboard.press('Enter');
+  const editor = page.getByRole('textbox', { name: 'Edit this prompt' });
+  await expect(editor).toBeFocused();
+  await page.keyboard.press('Escape');
+  await expect(pencil).toBeFocused();
+  await page.keyboard.press('Enter');
+  await editor.fill('In other words !script tokens=3');
+  await page.keyboard.press('Enter');
+  await expect(talk.text).toHaveText(words(3));
+  await talk.settled();
+  await expect(talk.composer).toBeFocused();
+  const versions = talk.prompts.first().getByRole('group', { name: 'Versions' });
+  await versions.getByRole('button', { name: 'Previous version' }).focus();
+  await page.keyboard.press('Enter');
+  await expect(talk.text).toHaveText(words(2));
+  await expect(versions.getByRole('button', { name: 'Next version' })).toBeFocused();
+  await talk.answers.last().getByRole('button', { name: 'Answer once more' }).focus();
+  await page.keyboard.press('Enter');
+  await talk.settled();
+  await expect(page.locator('body')).not.toBeFocused();
+  await talk.send('Go on !script tokens=500 delay=20ms');
+  await talk.stop.focus();
+  await page.keyboard.press('Enter');
+  await expect(talk.stop).toBeHidden();
+  await expect(talk.composer).toBeFocused();
+});

@@ -25,6 +25,35 @@ test('the end is followed until one scrolls up, and again after', async ({ page,
   await talk.settled();
 });
 
+test.describe('by touch', () => {
+  test.use({ hasTouch: true });
+
+  test('a slow finger goes up from the end while it grows', async ({ page, person: _ }) => {
+    const talk = await Talk.open(page);
+    // Where one types with fingers, Enter begins a line.
+    await talk.composer.fill('Read along !script tokens=20000 delay=4ms');
+    await page.getByRole('button', { name: 'Send' }).tap();
+    await talk.reached(900);
+    await expect.poll(() => talk.below()).toBeLessThan(40);
+    const cdp = await page.context().newCDPSession(page);
+    const touch = (type: string, y?: number) =>
+      cdp.send('Input.dispatchTouchEvent', {
+        type: type as 'touchMove',
+        touchPoints: y === undefined ? [] : [{ x: 640, y }],
+      });
+    await touch('touchStart', 300);
+    for (let y = 303; y <= 600; y += 3) {
+      await touch('touchMove', y);
+      await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(drawn)));
+    }
+    await touch('touchEnd');
+    await expect(page.getByRole('button', { name: 'Go to the newest message' })).toBeVisible();
+    expect(await talk.below()).toBeGreaterThan(150);
+    await page.keyboard.press('Escape');
+    await talk.settled();
+  });
+});
+
 test('what is selected stays selected while the answer grows', async ({ page, person: _ }) => {
   const talk = await Talk.open(page);
   await talk.send(LINES);

@@ -24,6 +24,18 @@ export class Stick {
     const wheel = (event: WheelEvent): void => {
       if (event.deltaY < 0 && area.scrollHeight > area.clientHeight) this.held = false;
     };
+    let finger = 0;
+    const touched = (event: TouchEvent): void => {
+      finger = event.touches[0]?.clientY ?? 0;
+    };
+    // A slow finger is near the end for a while, and means to go up all the same.
+    const moved = (event: TouchEvent): void => {
+      if ((event.touches[0]?.clientY ?? 0) > finger && area.scrollHeight > area.clientHeight) this.held = false;
+    };
+    // So does whoever takes the scrollbar, which is no part of the content.
+    const taken = (event: PointerEvent): void => {
+      if (event.target === area && event.offsetX >= area.clientLeft + area.clientWidth) this.held = false;
+    };
     const grown = new ResizeObserver(() => {
       if (this.held) this.toEnd();
     });
@@ -31,10 +43,16 @@ export class Stick {
     if (area.firstElementChild) grown.observe(area.firstElementChild);
     area.addEventListener('scroll', scrolled, { passive: true });
     area.addEventListener('wheel', wheel, { passive: true });
+    area.addEventListener('touchstart', touched, { passive: true });
+    area.addEventListener('touchmove', moved, { passive: true });
+    area.addEventListener('pointerdown', taken, { passive: true });
     return () => {
       grown.disconnect();
       area.removeEventListener('scroll', scrolled);
       area.removeEventListener('wheel', wheel);
+      area.removeEventListener('touchstart', touched);
+      area.removeEventListener('touchmove', moved);
+      area.removeEventListener('pointerdown', taken);
       this.#area = null;
     };
   };

@@ -68,7 +68,14 @@ async function restore(id: string, back: boolean): Promise<void> {
 }
 
 /** The browser downloads it; the cookie goes along. */
-export function download(id: string, format: 'md' | 'json'): void {
+export async function download(id: string, format: 'md' | 'json'): Promise<void> {
+  try {
+    // Renews the session if need be: a link cannot.
+    await data(api.GET('/auth/me'));
+  } catch (error) {
+    toast(explain(asApiError(error)), { tone: 'error' });
+    return;
+  }
   const link = document.createElement('a');
   link.href = `/sessions/${id}/export?format=${format}`;
   link.download = '';

@@ -60,8 +60,8 @@ export function conversationMenu(
       run: () => void patch(id, { pinned: !pinned }).then((now) => now && changed(now)),
     },
     { label: t('share.title'), icon: icon(Share2), run: () => openDialog('share', conversation) },
-    { label: t('conversation.markdown'), icon: icon(FileText), run: () => download(id, 'md') },
-    { label: t('conversation.json'), icon: icon(Braces), run: () => download(id, 'json') },
+    { label: t('conversation.markdown'), icon: icon(FileText), run: () => void download(id, 'md') },
+    { label: t('conversation.json'), icon: icon(Braces), run: () => void download(id, 'json') },
     { kind: 'line' },
     {
       label: t(archived ? 'conversation.unarchive' : 'conversation.archive'),

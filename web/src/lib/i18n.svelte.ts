@@ -35,7 +35,13 @@ export function wanted(): Language {
 
 /** Switches the language; `remember` makes it the person's choice. */
 export async function setLanguage(to: Language, remember = false): Promise<void> {
-  messages = to === 'en' ? en : (await loaders[to]()).default;
+  try {
+    messages = to === 'en' ? en : (await loaders[to]()).default;
+  } catch {
+    // Better in another language than not at all.
+    to = 'en';
+    messages = en;
+  }
   language = to;
   locale = navigator.languages.find((tag) => tag.split('-')[0] === to) ?? to;
   document.documentElement.lang = to;

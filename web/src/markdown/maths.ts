@@ -6,11 +6,11 @@ import { drawn } from '../lib/frame';
 export async function renderFormula(element: HTMLElement): Promise<void> {
   // The text comes first.
   await drawn();
-  const [{ default: katex }] = await Promise.all([import('katex'), import('katex/dist/katex.min.css')]);
   const tex = element.dataset.tex ?? '';
   const display = element.dataset.display === 'true';
   const box = document.createElement('span');
   try {
+    const [{ default: katex }] = await Promise.all([import('katex'), import('katex/dist/katex.min.css')]);
     katex.render(tex, box, {
       displayMode: display,
       throwOnError: true,
@@ -21,6 +21,6 @@ export async function renderFormula(element: HTMLElement): Promise<void> {
     });
     element.replaceChildren(...box.childNodes);
   } catch {
-    // Not a formula after all, or one that is not finished: the text stays.
+    // Not a formula after all, one that is not finished, or no network: the text stays.
   }
 }
