@@ -176,29 +176,11 @@ impl Config {
     pub fn masked(&self) -> Result<String, toml::ser::Error> {
         let mut shown = self.clone();
         let variable = |name: &str| std::env::var(name).ok();
-        shown
-            .providers
-            .extend(provider_of_environment(&shown.providers, variable));
+        let added = orchestrator::openai_from_environment(&shown.providers, &variable);
+        shown.providers.extend(added);
         shown.database.url = masked_url(&shown.database.url);
         toml::to_string(&shown)
     }
-}
-
-/// The provider that the environment adds, as an entry of the file would say it.
-fn provider_of_environment(
-    providers: &[orchestrator::ProviderOptions],
-    variable: impl Fn(&str) -> Option<String>,
-) -> Option<orchestrator::ProviderOptions> {
-    const KEY: &str = "OPENAI_API_KEY";
-    let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
-    set(KEY)?;
-    let is_named = |provider: &orchestrator::ProviderOptions| provider.name == orchestrator::OPENAI;
-    (!providers.iter().any(is_named)).then(|| orchestrator::ProviderOptions {
-        name: orchestrator::OPENAI.to_owned(),
-        base_url: set("OPENAI_BASE_URL"),
-        api_key_env: Some(KEY.to_owned()),
-        ..orchestrator::ProviderOptions::default()
-    })
 }
 
 /// `postgres://user:password@host/db` without its password.

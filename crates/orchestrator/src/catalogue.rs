@@ -15,13 +15,15 @@ use kernel::Credits;
 use serde::Deserialize;
 
 use crate::options::{
-    DeploymentOptions, ModelKind, ModelOptions, Options, ProviderKind, ProviderOptions, Secret,
+    DeploymentOptions, ModelKind, ModelOptions, Options, ProviderKind, ProviderOptions,
 };
 use check::{check_local, check_model, check_providers};
 
 /// The name of the provider in this process.
 pub const LOCAL: &str = "local";
-/// The name of the provider that `OPENAI_API_KEY` adds.
+/// The variable whose presence alone adds a provider.
+const OPENAI_KEY: &str = "OPENAI_API_KEY";
+/// The name of that provider.
 pub const OPENAI: &str = "openai";
 /// The model that the installation fetches; the default among the local ones.
 const SHIPPED_FILE: &str = "SmolLM2-135M-Instruct";
@@ -158,20 +160,22 @@ impl Catalogue {
     }
 }
 
-/// The provider that the environment alone describes, unless the configuration has one of that name.
-fn openai_from_environment(
+/// The provider that the environment alone describes, as an entry of the file would; none when the
+/// configuration has one of that name.
+#[must_use]
+pub fn openai_from_environment(
     configured: &[ProviderOptions],
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Option<ProviderOptions> {
     let set = |name| env(name).filter(|value| !value.trim().is_empty());
-    let key = set("OPENAI_API_KEY")?;
+    set(OPENAI_KEY)?;
     if configured.iter().any(|provider| provider.name == OPENAI) {
         return None;
     }
     Some(ProviderOptions {
         name: OPENAI.to_owned(),
         base_url: set("OPENAI_BASE_URL"),
-        api_key: Some(Secret::new(key)),
+        api_key_env: Some(OPENAI_KEY.to_owned()),
         ..ProviderOptions::default()
     })
 }

@@ -12,7 +12,9 @@ mod state;
 mod tokens;
 mod watch;
 
-pub use catalogue::{ConfigError, Deployment, LOCAL, Model, OPENAI, Prices};
+pub use catalogue::{
+    ConfigError, Deployment, LOCAL, Model, OPENAI, Prices, openai_from_environment,
+};
 pub use local::{Local, LocalStats};
 pub use options::{
     DeploymentOptions, LocalOptions, ModelKind, ModelOptions, Options, ProviderKind,

@@ -166,15 +166,18 @@ fn the_provider_that_the_environment_adds_is_shown_without_its_key() {
             _ => None,
         }
     };
-    let added = provider_of_environment(&[], variable("sk-secret")).unwrap();
+    let added = orchestrator::openai_from_environment(&[], &variable("sk-secret")).unwrap();
     assert_eq!(added.name, orchestrator::OPENAI);
     assert_eq!(added.base_url.as_deref(), Some("http://127.0.0.1:9/v1"));
     assert_eq!(added.api_key_env.as_deref(), Some("OPENAI_API_KEY"));
     assert_eq!(added.api_key, None);
-    assert_eq!(provider_of_environment(&[], variable(" ")), None);
+    assert_eq!(
+        orchestrator::openai_from_environment(&[], &variable(" ")),
+        None
+    );
     // An entry of the file goes before it.
     assert_eq!(
-        provider_of_environment(&[added], variable("sk-secret")),
+        orchestrator::openai_from_environment(&[added], &variable("sk-secret")),
         None
     );
 }
