@@ -148,5 +148,15 @@ on_both! {
         let id = named["id"].as_str().unwrap();
         world.say(&ana, id, "How do whales sleep?").await;
         assert_eq!(ana.get(&format!("/sessions/{id}")).await.ok(200)["title"], "Mine");
+        // A title that is taken away leaves it to the first prompt again.
+        world.say(&ana, id, "And dolphins?").await;
+        let changed = ana.patch(&format!("/sessions/{id}"), json!({"title": " "})).await.ok(200);
+        assert_eq!((&changed["title"], &changed["title_source"]), (&title, &json!("heuristic")));
+        let found = ana.get("/search?q=sleep").await.ok(200);
+        assert_eq!(found["data"].as_array().unwrap().len(), 2, "{found}");
+        // Before the first prompt there is nothing to be named after.
+        let empty = ana.conversation(MODEL).await;
+        let changed = ana.patch(&format!("/sessions/{empty}"), json!({"title": ""})).await.ok(200);
+        assert_eq!((&changed["title"], &changed["title_source"]), (&json!(""), &json!("none")));
     }
 }

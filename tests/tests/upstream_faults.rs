@@ -41,7 +41,7 @@ const FAULTS: &[(&str, u16, &str)] = &[
 async fn impatient(backend: testkit::Backend) -> World {
     let upstream = testkit::upstream::Upstream::start().await;
     let server = testkit::TestServer::start(backend, |setup| {
-        let quick = "connect_timeout = \"500ms\"\nfirst_byte_timeout = \"700ms\"\nidle_timeout = \"700ms\"\n\n[[models]]";
+        let quick = "connect_timeout = \"1s\"\nfirst_byte_timeout = \"1s\"\nidle_timeout = \"1s\"\n\n[[models]]";
         let config = upstream.config(&[MODEL]).replace("test-key", API_KEY).replacen("\n[[models]]", quick, 1);
         setup.add(&config);
     })
@@ -105,7 +105,7 @@ on_both! {
 
     /// Odd but allowed: each of these is an answer, and is charged by what was used.
     async fn odd_streams_are_answers(backend) {
-        let world = impatient(backend).await;
+        let world = World::start(backend).await;
         let ana = world.server.user("ana").await;
         let id = ana.conversation(MODEL).await;
         let path = format!("/sessions/{id}/messages");

@@ -188,6 +188,41 @@ test('what is typed and not sent stays, for each conversation', async ({ page, p
   await expect(talk.composer).toHaveValue('');
 });
 
+test('what was changed of a prompt and not sent is there again', async ({ page, person }) => {
+  const first = await person.conversation('First', 'Hello !script tokens=2');
+  await person.conversation('Second', 'Hello !script tokens=2');
+  const talk = await Talk.open(page, first.id);
+  const editor = page.getByRole('textbox', { name: 'Edit this prompt' });
+  const edit = (): Promise<void> =>
+    talk.prompts.first().getByRole('button', { name: 'Edit this prompt' }).click();
+  await edit();
+  await editor.fill('half of it');
+  await page.getByRole('link', { name: 'Second' }).click();
+  await expect(page).not.toHaveURL(new RegExp(first.id));
+  await page.getByRole('link', { name: 'First' }).click();
+  await edit();
+  await expect(editor).toHaveValue('half of it');
+  await page.reload();
+  await edit();
+  await expect(editor).toHaveValue('half of it');
+  // Given up, it is forgotten; so it is when it was sent.
+  await editor.press('Escape');
+  await edit();
+  await expect(editor).toHaveValue('Hello !script tokens=2');
+  await editor.fill('All of it !script tokens=3');
+  await editor.press('Enter');
+  await talk.settled();
+  await expect(talk.text).toHaveText(words(3));
+  await talk.prompts
+    .first()
+    .getByRole('group', { name: 'Versions' })
+    .getByRole('button', { name: 'Previous version' })
+    .click();
+  await expect(talk.text).toHaveText(words(2));
+  await edit();
+  await expect(editor).toHaveValue('Hello !script tokens=2');
+});
+
 test('a conversation that is busy says so, and its answer can be stopped', async ({ page, person }) => {
   const { id } = await person.conversation('Busy');
   const talk = await Talk.open(page, id);

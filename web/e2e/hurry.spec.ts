@@ -2,6 +2,7 @@
 import type { Page } from '@playwright/test';
 import { expect, test } from './fixtures.ts';
 import { Sidebar, Talk, words } from './talk.ts';
+import { MODEL } from './world.ts';
 
 /** Holds requests of a kind back until it is called. */
 async function hold(page: Page, url: string | RegExp, method: string): Promise<() => void> {
@@ -96,6 +97,60 @@ test('an edit that was refused is what is tried again', async ({ page, person: _
   await expect(talk.text).toHaveText(words(5));
   await expect(talk.prompts).toHaveCount(1);
   await expect(talk.composer).toHaveValue('Not yet');
+});
+
+test('a question of an assistant that was refused can be asked again', async ({ page, person }) => {
+  const { id } = await person.post<{ id: string }>(
+    '/assistants',
+    {
+      name: 'Guide',
+      model_id: MODEL,
+      system_prompt: '',
+      questions: ['Where is north? !script tokens=4'],
+    },
+    201,
+  );
+  const talk = new Talk(page);
+  await page.goto(`/app?assistant=${id}`);
+  let refuse = true;
+  await page.route('**/sessions', (route) =>
+    refuse && route.request().method() === 'POST'
+      ? route.fulfill({ status: 503, json: { status: 503, code: 'server_busy', detail: 'Not now.' } })
+      : route.continue(),
+  );
+  await talk.composer.fill('Something else');
+  await page.getByRole('button', { name: /Where is north/ }).click();
+  const again = page.getByRole('alert').getByRole('button', { name: 'Try again' });
+  await expect(again).toBeEnabled();
+  refuse = false;
+  await again.click();
+  await talk.settled();
+  await expect(talk.prompts).toHaveText(/Where is north/);
+  await expect(talk.text).toHaveText(words(4));
+});
+
+test('a prompt that is too long says so, and is not sent the same again', async ({ page, person }) => {
+  const { id } = await person.conversation('Long');
+  const talk = await Talk.open(page, id);
+  await talk.composer.fill('x'.repeat(300_000));
+  await talk.composer.press('Enter');
+  const refused = page.getByRole('alert').filter({ hasText: 'It is too long.' });
+  await expect(refused).toBeVisible();
+  await expect(refused.getByRole('button', { name: 'Try again' })).toBeHidden();
+  await expect(talk.composer).toHaveValue(/^x{300000}$/);
+  await expect(talk.prompts).toHaveCount(0);
+});
+
+test('what is shown in one tab outlives what another one sends', async ({ page, context, person }) => {
+  const { id } = await person.conversation('Twice', 'Hello !script tokens=2');
+  const talk = await Talk.open(page, id);
+  await talk.composer.fill('typed in the first');
+  const other = await Talk.open(await context.newPage(), id);
+  await other.ask('sent by the second !script tokens=3');
+  await expect(talk.answers).toHaveCount(2);
+  await expect(talk.composer).toHaveValue('typed in the first');
+  await page.reload();
+  await expect(talk.composer).toHaveValue('typed in the first');
 });
 
 test('a stray click beside a dialog loses nothing that was written', async ({ page, person: _ }) => {

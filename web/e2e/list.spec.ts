@@ -128,6 +128,25 @@ test('deleting can be undone, with everything in it', async ({ page, person }) =
   await expect(page.getByRole('heading', { name: 'This conversation is not here' })).toBeVisible();
 });
 
+test('the keyboard stays in the list when a row goes', async ({ page, person }) => {
+  for (const title of ['Third', 'Second', 'First']) await person.conversation(title);
+  const sidebar = new Sidebar(page);
+  await Talk.open(page);
+  for (const [gone, how, next] of [
+    ['Second', 'Delete', 'Third'],
+    ['Third', 'Archive', 'First'],
+  ] as const) {
+    await sidebar.row(gone).focus();
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    const entry = page.getByRole('menuitem', { name: how, exact: true });
+    await entry.focus();
+    await page.keyboard.press('Enter');
+    await expect(sidebar.row(gone)).toBeHidden();
+    await expect(sidebar.row(next)).toBeFocused();
+  }
+});
+
 test('a conversation is downloaded as Markdown and as JSON', async ({ page, person }) => {
   const { id } = await person.conversation('To keep', 'Hello !script tokens=5');
   const talk = await Talk.open(page, id);

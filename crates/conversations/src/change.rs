@@ -5,8 +5,8 @@ use serde_json::json;
 use store::{Durability, Uow, params};
 
 use crate::{
-    Conversation, Conversations, Create, Deleted, Patch, Status, TitleSource, absent, kept, live,
-    search, share, tree, validate,
+    Conversation, Conversations, Create, Deleted, Patch, Status, TitleSource, absent,
+    heuristic_title, kept, live, search, share, tree, validate,
 };
 
 impl Conversations {
@@ -137,12 +137,11 @@ impl Conversations {
         }
         let mut after = before.clone();
         if let Some(title) = patch.title.as_deref().map(validate::title) {
-            after.title_source = if title.is_empty() {
-                TitleSource::None
+            (after.title, after.title_source) = if title.is_empty() {
+                from_first_prompt(uow, id).await?
             } else {
-                TitleSource::Person
+                (title, TitleSource::Person)
             };
-            after.title = title;
         }
         after.pinned = patch.pinned.unwrap_or(before.pinned);
         after.archived = patch.archived.unwrap_or(before.archived);
@@ -208,6 +207,27 @@ impl Conversations {
 fn meant(text: Option<&str>) -> Option<String> {
     text.filter(|text| !text.trim().is_empty())
         .map(str::to_owned)
+}
+
+/// What it is called when nobody gives it a title: nothing before its first prompt.
+async fn from_first_prompt(uow: &mut Uow, id: ConversationId) -> Result<(String, TitleSource)> {
+    let tenant = uow.tenant()?;
+    let first = uow
+        .query_opt(
+            "SELECT content FROM messages
+             WHERE tenant_id = $1 AND conversation_id = $2 AND role = 'user'
+             ORDER BY depth, id LIMIT 1",
+            params![tenant, id],
+        )
+        .await?;
+    let prompt: Option<String> = first.map(|mut row| row.get(0)).transpose()?;
+    let title = heuristic_title(prompt.as_deref().unwrap_or_default());
+    let source = if title.is_empty() {
+        TitleSource::None
+    } else {
+        TitleSource::Heuristic
+    };
+    Ok((title, source))
 }
 
 async fn switched(uow: &mut Uow, before: &Conversation, to: MessageId) -> Result<MessageId> {

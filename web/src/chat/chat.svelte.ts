@@ -47,6 +47,8 @@ export class Chat {
   onBegun: () => void = () => {};
 
   #keys = new Map<string, string>();
+  /** Answers that began again while they were read here. */
+  #restarted = new Set<string>();
   #closing = new AbortController();
   /** A prompt is on its way, and nobody knows yet whether the server has taken it. */
   #sending = false;
@@ -83,6 +85,11 @@ export class Chat {
   /** Keeps a message's place in the page while its id becomes known. */
   keyOf(message: MessageView): string {
     return this.#keys.get(message.id) ?? message.id;
+  }
+
+  /** Whether what was read of an answer was taken back, and written anew. */
+  restarted(message: MessageView): boolean {
+    return this.#restarted.has(message.id);
   }
 
   get rows(): Rows {
@@ -258,7 +265,8 @@ export class Chat {
     const taken = (): void => {
       this.#sending = false;
       // What was typed meanwhile stays.
-      if (outgoing && draft(this.id) === outgoing.text) dropDraft(this.id);
+      const kept = outgoing?.edits ? `edit:${outgoing.edits}` : this.id;
+      if (outgoing && draft(kept) === outgoing.text) dropDraft(kept);
       refreshLists();
       if (this.#closed) this.#leave();
     };
@@ -377,8 +385,9 @@ export class Chat {
   }
 
   /** What was shown while it was written keeps its place in the page. */
-  #settle(writing: Writing, { end, promptId }: Answer): void {
+  #settle(writing: Writing, { end, promptId, resets }: Answer): void {
     if (end?.message) this.#keys.set(end.message.id, writing.key);
+    if (end?.message && resets > 0) this.#restarted.add(end.message.id);
     if (writing.prompt && promptId) this.#keys.set(promptId, writing.prompt.key);
   }
 }

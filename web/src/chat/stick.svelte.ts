@@ -30,7 +30,8 @@ export class Stick {
     };
     // A slow finger is near the end for a while, and means to go up all the same.
     const moved = (event: TouchEvent): void => {
-      if ((event.touches[0]?.clientY ?? 0) > finger && area.scrollHeight > area.clientHeight) this.held = false;
+      if ((event.touches[0]?.clientY ?? 0) > finger && area.scrollHeight > area.clientHeight)
+        this.held = false;
     };
     // So does whoever takes the scrollbar, which is no part of the content.
     const taken = (event: PointerEvent): void => {

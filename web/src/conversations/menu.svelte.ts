@@ -42,9 +42,11 @@ export function closeDialog(): void {
   open = null;
 }
 
+/** `leaves`: told when it is about to leave the list it stands in. */
 export function conversationMenu(
   conversation: Conversation,
   changed: (conversation: Conversation) => void = () => {},
+  leaves: () => void = () => {},
 ): MenuEntry[] {
   const { id, pinned, archived } = conversation;
   const icon = (one: unknown): Component => one as Component;
@@ -66,13 +68,19 @@ export function conversationMenu(
     {
       label: t(archived ? 'conversation.unarchive' : 'conversation.archive'),
       icon: icon(archived ? ArchiveRestore : Archive),
-      run: () => void setArchived(conversation, !archived),
+      run: () => {
+        leaves();
+        void setArchived(conversation, !archived);
+      },
     },
     {
       label: t('conversation.delete'),
       icon: icon(Trash2),
       danger: true,
-      run: () => void remove(conversation),
+      run: () => {
+        leaves();
+        void remove(conversation);
+      },
     },
   ];
 }

@@ -194,6 +194,17 @@ describe('a long list', () => {
     expect(blocksOf(loose)).toHaveLength(1);
   });
 
+  it('keeps what is folded together, whatever blank lines part it', () => {
+    const text = '<details><summary>More</summary>\n\nOne.\n\n- two\n\n</details>\n\nAfter.';
+    const [folded, after, ...rest] = blocksOf(text);
+    expect(folded).toMatchObject({ kind: 'html' });
+    expect((folded as { html: string }).html).toMatch(/<details>[\s\S]*One\.[\s\S]*two[\s\S]*<\/details>/);
+    expect(after).toMatchObject({ kind: 'html', html: '<p>After.</p>\n' });
+    expect(rest).toEqual([]);
+    // One that is never closed takes all that follows, as a browser would.
+    expect(blocksOf('<details>\n\nOne.\n\nTwo.')).toHaveLength(1);
+  });
+
   it('shows what is nested too deep as it was written', () => {
     const deep = '>'.repeat(20_000);
     expect(blocksOf(deep)).toMatchObject([{ kind: 'code', code: deep }]);

@@ -76,7 +76,7 @@ export type Block = CodeBlock | HtmlBlock;
 
 /** A piece of the text that becomes one block. */
 interface Piece {
-  token: Token;
+  tokens: Token[];
   raw: string;
   more: boolean;
 }
@@ -84,27 +84,46 @@ interface Piece {
 /** Items of a list that stand in one block: a list that grows is not made anew as a whole. */
 const ITEMS = 30;
 
+/** How many `<details>` a piece of HTML leaves open. */
+function opened(token: Token): number {
+  if (token.type !== 'html') return 0;
+  return (token.raw.match(/<details\b/gi)?.length ?? 0) - (token.raw.match(/<\/details\s*>/gi)?.length ?? 0);
+}
+
+/** The tokens, those from a `<details>` to its end together: blank lines inside part them. */
+function grouped(tokens: Token[]): Token[][] {
+  const groups: Token[][] = [];
+  let depth = 0;
+  for (const token of tokens) {
+    if (depth > 0) groups.at(-1)?.push(token);
+    else groups.push([token]);
+    depth = Math.max(0, depth + opened(token));
+  }
+  return groups;
+}
+
 /** A long list (one without paragraphs) in several pieces, everything else in one. */
-function piecesOf(token: Token): Piece[] {
-  const list = token as Tokens.List;
-  if (token.type !== 'list' || list.loose || list.items.length <= ITEMS)
-    return [{ token, raw: token.raw, more: false }];
+function piecesOf(tokens: Token[]): Piece[] {
+  const list = tokens[0] as Tokens.List;
+  if (tokens.length > 1 || list.type !== 'list' || list.loose || list.items.length <= ITEMS)
+    return [{ tokens, raw: tokens.map((token) => token.raw).join(''), more: false }];
   const pieces: Piece[] = [];
   for (let from = 0; from < list.items.length; from += ITEMS) {
     const items = list.items.slice(from, from + ITEMS);
     const raw = items.map((item) => item.raw).join('');
     const start = typeof list.start === 'number' ? list.start + from : list.start;
-    pieces.push({ token: { ...list, items, start, raw }, raw, more: from > 0 });
+    pieces.push({ tokens: [{ ...list, items, start, raw }], raw, more: from > 0 });
   }
   return pieces;
 }
 
-function blockOf({ token, raw, more }: Piece, key: number, open: boolean): Block {
-  if (token.type === 'code') {
-    const language = (token.lang as string | undefined)?.trim().split(/\s+/)[0] ?? '';
-    return { kind: 'code', key, raw, code: token.text as string, language, open };
+function blockOf({ tokens, raw, more }: Piece, key: number, open: boolean): Block {
+  const code = tokens[0] as Tokens.Code;
+  if (code.type === 'code') {
+    const language = code.lang?.trim().split(/\s+/)[0] ?? '';
+    return { kind: 'code', key, raw, code: code.text, language, open };
   }
-  return { kind: 'html', key, raw, html: marked.parser([token]), more };
+  return { kind: 'html', key, raw, html: marked.parser(tokens), more };
 }
 
 function same(block: Block | undefined, piece: Piece, open: boolean): boolean {
@@ -150,12 +169,13 @@ export class GrowingMarkdown {
     /** Where the text ends that each token is made of, and how many blocks there are then. */
     const ends: { text: number; blocks: number }[] = [];
     let length = 0;
-    const last = tokens.findLastIndex((token) => token.type !== 'space');
-    tokens.forEach((token, at) => {
-      length += token.raw.length;
-      if (token.type === 'space' || token.type === 'def') return;
+    const groups = grouped(tokens);
+    const last = groups.findLastIndex(([token]) => token?.type !== 'space');
+    groups.forEach((group, at) => {
+      for (const token of group) length += token.raw.length;
+      if (group[0]?.type === 'space' || group[0]?.type === 'def') return;
       const open = !complete && at === last;
-      for (const piece of piecesOf(token)) {
+      for (const piece of piecesOf(group)) {
         const index = blocks.length;
         const old = this.#blocks[index];
         blocks.push(same(old, piece, open) && !linked ? (old as Block) : blockOf(piece, index, open));

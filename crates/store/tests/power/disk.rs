@@ -101,8 +101,10 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     let done = unsafe { SYNC.get().unwrap()(file, flags) };
     let mut disk = disk();
     disk.syncs += 1;
-    if let Some(path) = disk.open.get(&(file as usize)).cloned() {
-        let content = std::fs::read(&path).unwrap();
+    // A file that was removed meanwhile has nothing left to keep; a panic in here would abort.
+    if let Some(path) = disk.open.get(&(file as usize)).cloned()
+        && let Ok(content) = std::fs::read(&path)
+    {
         disk.synced.insert(path, Arc::new(content));
     }
     done

@@ -118,6 +118,7 @@ async fn a_durable_write_that_was_answered_survives_a_power_cut() {
             assert!(found.contains(note), "{note} was answered and is gone");
         }
     }
+    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,6 +136,7 @@ async fn a_fast_write_waits_for_no_disk_and_the_next_durable_one_takes_it_along(
     assert_eq!(found(&disk::cut(), &directory).await, ["first"]);
     put(&store, Durability::Durable, "last").await.unwrap();
     assert_eq!(found(&disk::cut(), &directory).await.len(), 22);
+    store.close().await;
 }
 
 /// So much that the log is put into the database and begins anew, several times.
@@ -157,6 +159,7 @@ async fn nothing_durable_is_lost_where_the_log_begins_anew() {
     }
     let kept = disk::cut()[&directory.join("tertulia.db")].len();
     assert!(kept > 16 << 20, "the log was never put into the database");
+    store.close().await;
 }
 
 /// Whatever the server does by itself.
