@@ -111,12 +111,13 @@ impl Security {
             display_name,
             roles,
         };
+        let password = new.password.clone();
         let new = self.checked(new).await?;
         let home = Context::new(self.0.default_tenant.id, ctx.actor().clone(), ctx.request())
             .with_address(ctx.address())
             .with_idempotency(ctx.idempotency().cloned());
         let system = self.elevated(&home, "register");
-        self.store_account(&system, new).await
+        self.store_account(&system, new, &password).await
     }
 
     /// Makes an account in the caller's tenant (admins).
@@ -126,8 +127,9 @@ impl Security {
     pub async fn create_user(&self, ctx: &Context, input: CreateUser) -> Result<User> {
         ctx.require(&[Role::Admin, Role::Operator])?;
         crate::members::may_grant(ctx, Roles::NONE, input.roles)?;
+        let password = input.password.clone();
         let new = self.checked(input).await?;
-        self.store_account(&self.elevated(ctx, "create_user"), new)
+        self.store_account(&self.elevated(ctx, "create_user"), new, &password)
             .await
     }
 
@@ -170,9 +172,16 @@ impl Security {
         })
     }
 
-    async fn store_account(&self, system: &Context, new: NewAccount) -> Result<User> {
-        let store = &self.0.store;
-        store
+    async fn store_account(
+        &self,
+        system: &Context,
+        new: NewAccount,
+        password: &Secret,
+    ) -> Result<User> {
+        let hash = new.password_hash.clone();
+        let stored = self
+            .0
+            .store
             .write_once(system, Durability::Durable, new, |uow, new| {
                 Box::pin(async move {
                     let account = insert(uow, new).await?;
@@ -181,8 +190,34 @@ impl Security {
                         .await?
                         .ok_or_else(|| store::broken("an account was stored"))
                 })
+            });
+        let user = stored.await?;
+        if system.idempotency().is_some() {
+            self.same_request(system, user.id, &hash, password).await?;
+        }
+        Ok(user)
+    }
+
+    /// A password is in no fingerprint of an idempotency key, where it could be guessed from: a request
+    /// that is answered with what an earlier one stored must know that one's password.
+    async fn same_request(
+        &self,
+        system: &Context,
+        account: AccountId,
+        hash: &str,
+        password: &Secret,
+    ) -> Result<()> {
+        let known = self.0.store.read(system, account, |reads, account| {
+            Box::pin(async move {
+                let sql = "SELECT password_hash FROM accounts WHERE id = $1";
+                reads.query_opt(sql, params![*account]).await
             })
-            .await
+        });
+        let known: Option<String> = known.await?.map(|mut row| row.get(0)).transpose()?;
+        if known.as_deref() == Some(hash) || self.0.passwords.verify(password, known).await? {
+            return Ok(());
+        }
+        Err(store::key_reused())
     }
 }
 

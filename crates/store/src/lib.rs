@@ -21,7 +21,7 @@ use tokio::sync::watch;
 pub use dialect::Dialect;
 pub use failure::{DbClass, DbError, db_class};
 pub use migrate::Migration;
-pub use once::{KEPT as IDEMPOTENCY_KEPT, answer_is_about, forget_answers};
+pub use once::{KEPT as IDEMPOTENCY_KEPT, answer_is_about, forget_answers, key_reused};
 pub use outbox::{OutboxCursor, read_outbox};
 pub use uow::{Env, Reads, Rows, Uow};
 pub use value::{FromValue, Param, Row, Value};

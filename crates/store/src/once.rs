@@ -175,6 +175,15 @@ async fn begin<T: DeserializeOwned>(uow: &mut Uow, key: &Idempotency) -> Result<
     Ok(answer)
 }
 
+/// `idempotency_key_reused`: the key stands for another request.
+#[must_use]
+pub fn key_reused() -> Error {
+    Error::new(
+        codes::IDEMPOTENCY_KEY_REUSED,
+        "This Idempotency-Key was used for another request; use a new one for each request.",
+    )
+}
+
 /// The answer in a row of keys; none in one that is too old to count.
 fn stored<T: DeserializeOwned>(
     mut row: Row,
@@ -186,10 +195,7 @@ fn stored<T: DeserializeOwned>(
         return Ok(None);
     }
     if row.get::<Vec<u8>>(0)? != key.fingerprint {
-        return Err(Error::new(
-            codes::IDEMPOTENCY_KEY_REUSED,
-            "This Idempotency-Key was used for another request; use a new one for each request.",
-        ));
+        return Err(key_reused());
     }
     let answer = row.get::<String>(1)?;
     serde_json::from_str(&answer)

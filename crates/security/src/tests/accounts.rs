@@ -146,6 +146,13 @@ async fn an_idempotency_key_registers_once_and_belongs_to_its_sender() {
             .register(&with_key(2, "192.0.2.1"), input())
             .await;
         assert_eq!(code(other), "idempotency_key_reused");
+        // The password is in no fingerprint, and makes another request all the same.
+        let guessed = register("ann@example.org", "another long password");
+        let guessed = bench
+            .security
+            .register(&with_key(1, "192.0.2.1"), guessed)
+            .await;
+        assert_eq!(code(guessed), "idempotency_key_reused");
         let stranger = bench
             .security
             .register(&with_key(1, "192.0.2.2"), input())
