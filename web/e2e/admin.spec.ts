@@ -22,7 +22,7 @@ test('a user is found, given credits, made an administrator, suspended', async (
   await page.getByRole('link', { name: /Carla Soto/ }).click();
   await expect(page.getByRole('heading', { name: 'Carla Soto' })).toBeVisible();
 
-  await page.getByRole('textbox', { name: 'Credits', exact: true }).fill('2.5');
+  await page.getByRole('textbox', { name: 'Amount', exact: true }).fill('2.5');
   await page.getByLabel('Note').fill('Welcome');
   await page.getByRole('button', { name: /Give 2\.5 credits/ }).click();
   await expect(page.getByText('Carla Soto got 2.5 credits.')).toBeVisible();

@@ -1,30 +1,10 @@
 // No violation of the accessibility rules in any main view, in both themes.
-import AxeBuilder from '@axe-core/playwright';
-import type { Page } from '@playwright/test';
 import { expect, test } from './fixtures.ts';
 import { MARKDOWN } from './answers.ts';
 import { Person } from './person.ts';
+import { clean } from './rules.ts';
 import { Talk } from './talk.ts';
 import { ADMIN } from './world.ts';
-
-const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-
-async function clean(page: Page, view: string): Promise<void> {
-  // Colours in the middle of a transition are nobody's.
-  await page.evaluate(() =>
-    Promise.allSettled(
-      document
-        .getAnimations()
-        .filter((animation) => animation.effect?.getComputedTiming().endTime !== Infinity)
-        .map((animation) => animation.finished),
-    ),
-  );
-  const { violations } = await new AxeBuilder({ page }).withTags(RULES).setLegacyMode().analyze();
-  const found = violations.map(
-    ({ id, help, nodes }) => `${id}: ${help}\n  ${nodes.map(({ html }) => html.slice(0, 200)).join('\n  ')}`,
-  );
-  expect.soft(found, view).toEqual([]);
-}
 
 for (const colorScheme of ['light', 'dark'] as const) {
   test.describe(colorScheme, () => {
@@ -115,8 +95,58 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await clean(page, 'nothing here');
     });
 
+    test(`dialogs, ${colorScheme}`, async ({ page, person: _ }) => {
+      await page.goto('/app/assistants');
+      await page.getByRole('button', { name: 'New assistant' }).click();
+      const assistant = page.getByRole('dialog', { name: 'New assistant' });
+      await expect(assistant).toBeVisible();
+      await clean(page, 'a new assistant');
+      await assistant.getByRole('button', { name: 'Save' }).click();
+      await expect(assistant.getByLabel('Name')).toHaveAttribute('aria-invalid', 'true');
+      await clean(page, 'a new assistant with mistakes');
+      await assistant.getByLabel('Name').fill('Pirate');
+      await assistant.getByLabel('Question 1').fill('Where is the gold?');
+      await assistant.getByRole('button', { name: 'Save' }).click();
+      await expect(assistant).toBeHidden();
+      await page.getByRole('button', { name: 'More about Pirate' }).click();
+      await expect(page.getByRole('menuitem', { name: 'Edit assistant' })).toBeVisible();
+      await clean(page, 'the menu of an assistant');
+      await page.keyboard.press('Escape');
+      await page.getByRole('link', { name: /Pirate/ }).click();
+      await expect(page.getByRole('button', { name: 'Where is the gold?' })).toBeVisible();
+      await clean(page, 'the beginning with an assistant');
+
+      await page.goto('/app/prompts');
+      await page.getByRole('button', { name: 'New prompt' }).click();
+      const prompt = page.getByRole('dialog', { name: 'New prompt' });
+      await expect(prompt).toBeVisible();
+      await clean(page, 'a new prompt');
+      await prompt.getByRole('button', { name: 'Save' }).click();
+      await expect(prompt.getByLabel('Title')).toHaveAttribute('aria-invalid', 'true');
+      await clean(page, 'a new prompt with mistakes');
+      await prompt.getByLabel('Title').fill('Plain English');
+      await prompt.getByLabel('Command').fill('plain');
+      await prompt.getByLabel('Text').fill('Say it plainly:');
+      await prompt.getByRole('button', { name: 'Save' }).click();
+      await expect(prompt).toBeHidden();
+      await page.getByRole('link', { name: 'New conversation' }).click();
+      await new Talk(page).composer.pressSequentially('/');
+      await expect(page.getByRole('option', { name: /Plain English/ })).toBeVisible();
+      await clean(page, 'the saved prompts after /');
+
+      await page.goto('/app/account');
+      await page.getByRole('button', { name: 'Delete…' }).click();
+      const erase = page.getByRole('dialog', { name: 'Delete your account?' });
+      await expect(erase).toBeVisible();
+      await clean(page, 'deleting the account');
+      await erase.getByRole('button', { name: 'Delete for good' }).click();
+      await expect(erase.getByLabel('Current password')).toHaveAttribute('aria-invalid', 'true');
+      await clean(page, 'deleting the account with mistakes');
+    });
+
     test(`a phone, ${colorScheme}`, async ({ person, elsewhere }) => {
-      await person.conversation('A small one', `Show !script echo\n${MARKDOWN}`);
+      const { id } = await person.conversation('A small one', `Show !script echo\n${MARKDOWN}`);
+      const { path } = await person.post<{ path: string }>(`/sessions/${id}/share`, {}, 201);
       const phone = await elsewhere({
         colorScheme,
         viewport: { width: 390, height: 844 },
@@ -136,9 +166,14 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await page.getByRole('button', { name: 'Show the list' }).tap();
       await expect(page.getByRole('link', { name: 'A small one' })).toBeVisible();
       await clean(page, 'the list over a conversation');
+      await page.goto(path);
+      await expect(page.locator('.katex').first()).toBeVisible();
+      await clean(page, 'a shared conversation');
     });
 
-    test(`the other views, ${colorScheme}`, async ({ page, context, world }) => {
+    test(`the other views, ${colorScheme}`, async ({ page, context, world, elsewhere }) => {
+      const other = await Person.register(await elsewhere(), world.url, 'Carla Soto');
+      const { id } = await other.get<{ id: string }>('/auth/me');
       const admin = await Person.known(context, world.url, ADMIN);
       await admin.conversation('Something to count', 'Hello !script tokens=20');
       for (const path of [
@@ -147,6 +182,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
         'assistants',
         'prompts',
         'admin',
+        `admin/users/${id}`,
         'admin/models',
         'admin/health',
       ]) {

@@ -1,6 +1,10 @@
 // Keys alone, phones, themes, motion, languages.
+import type { Locator, Page } from '@playwright/test';
 import { expect, test } from './fixtures.ts';
+import { MARKDOWN } from './answers.ts';
+import { Person } from './person.ts';
 import { Sidebar, Talk, words } from './talk.ts';
+import { ADMIN, MODEL } from './world.ts';
 
 test('everything by keyboard', async ({ page, person }) => {
   await person.conversation('Earlier', 'Hello !script tokens=2');
@@ -171,14 +175,12 @@ test.describe('on a phone', () => {
     await person.conversation('Other', 'Hello !script tokens=2');
     const talk = await Talk.open(page, id);
     const sidebar = new Sidebar(page);
-    const wide = (): Promise<number> =>
-      page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     await expect(talk.text).toBeVisible();
-    expect(await wide()).toBeLessThanOrEqual(0);
+    await expect.poll(() => misplaced(page)).toEqual([]);
     await expect(sidebar.list).toBeHidden();
     await page.getByRole('button', { name: 'Show the list' }).tap();
     await expect(sidebar.list).toBeVisible();
-    expect(await wide()).toBeLessThanOrEqual(0);
+    await expect.poll(() => misplaced(page)).toEqual([]);
     await sidebar.row('Other').tap();
     await expect(sidebar.list).toBeHidden();
     await expect(page).toHaveTitle(/Other/);
@@ -199,14 +201,190 @@ test.describe('on a phone', () => {
       );
     expect(small).toEqual([]);
   });
+
+  test('every page fits, and everything on it can be tapped', async ({ page, context, world, elsewhere }) => {
+    test.setTimeout(150_000);
+    const long = 'Donaudampfschifffahrtsgesellschaftskapitänswitwenverein';
+    const other = await Person.register(await elsewhere(), world.url, long);
+    const { id: user } = await other.get<{ id: string }>('/auth/me');
+    const admin = await Person.known(context, world.url, ADMIN);
+    const { id } = await admin.conversation(`About ${long}`, `Show ${long} !script echo\n${MARKDOWN}`);
+    const { path: shared } = await admin.post<{ path: string }>(`/sessions/${id}/share`, {}, 201);
+    for (const [at, name] of ['Pirate', long, 'A helper who has a name of many words', 'B'].entries()) {
+      const body = { name, description: `${name}. `.repeat(5), model_id: MODEL, system_prompt: '' };
+      await admin.post('/assistants', { ...body, questions: [`Why, ${name}?`] }, 201);
+      const prompt = { title: name, command: `${'c'.repeat(31)}${at}`, content: `${name} `.repeat(20) };
+      await admin.post('/prompts', prompt, 201);
+    }
+    const assistants = await admin.get<{ data: { id: string; name: string }[] }>('/assistants');
+    const begun = assistants.data.find(({ name }) => name === long);
+
+    const talk = new Talk(page);
+    const heading = (name: string): Locator => page.getByRole('heading', { name, exact: true }).first();
+    const more = page.getByRole('button', { name: /^More about/ });
+    for (const [path, there] of [
+      ['/app', talk.composer],
+      [`/app?assistant=${begun?.id}`, page.getByRole('button', { name: `Why, ${long}?` })],
+      [`/app/c/${id}`, page.locator('.katex').first()],
+      ['/app/usage', page.getByRole('table', { name: 'Credit movements' })],
+      ['/app/account', page.getByRole('button', { name: 'Delete…' })],
+      ['/app/assistants', more.nth(3)],
+      ['/app/prompts', page.getByRole('button', { name: 'Delete “B”' })],
+      ['/app/admin', page.getByRole('link', { name: new RegExp(long) }).first()],
+      [`/app/admin/users/${user}`, heading(long)],
+      ['/app/admin/models', page.getByRole('row', { name: new RegExp(`^${MODEL} `) })],
+      ['/app/admin/health', page.getByText('All is well.')],
+      [shared, page.locator('.katex').first()],
+    ] as const) {
+      await page.goto(path);
+      await expect(there, path).toBeVisible();
+      await expect(page.getByText('Loading…')).toHaveCount(0);
+      await expect.poll(() => misplaced(page), { message: path }).toEqual([]);
+    }
+    await page.goto(`/app/c/${id}`);
+    await page.getByRole('button', { name: 'Show the list' }).tap();
+    await expect(new Sidebar(page).row(`About ${long}`)).toBeVisible();
+    await expect.poll(() => misplaced(page), { message: 'the list' }).toEqual([]);
+
+    // On the cards the button of the menu stands on the link, and not on what is read there.
+    await page.goto('/app/assistants');
+    await expect(more).toHaveCount(4);
+    const covered = await page.locator('main li').evaluateAll((cards) =>
+      cards
+        .flatMap((card) => {
+          const button = card.querySelector('button')!.getBoundingClientRect();
+          const words = document.createRange();
+          return [...card.querySelectorAll('strong, .description, small')].filter((element) => {
+            words.selectNodeContents(element);
+            return [...words.getClientRects()].some(
+              (line) =>
+                line.right > button.left &&
+                line.left < button.right &&
+                line.bottom > button.top &&
+                line.top < button.bottom,
+            );
+          });
+        })
+        .map((element) => element.textContent),
+    );
+    expect(covered).toEqual([]);
+  });
 });
 
-test('right to left, nothing is lost', async ({ page, person }) => {
-  const { id } = await person.conversation('Hebrew', 'שלום !script text=שלום לך');
-  await Talk.open(page, id);
-  await page.evaluate(() => (document.documentElement.dir = 'rtl'));
-  const list = await page.getByRole('complementary').boundingBox();
-  const area = await page.locator('main').boundingBox();
-  expect(list!.x).toBeGreaterThan(area!.x);
-  expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
-});
+/** What is wider than a phone, and what one could not tap because it lies outside or under something else. */
+function misplaced(page: Page): Promise<string[]> {
+  const width = page.viewportSize()?.width ?? 0;
+  return page.evaluate((width) => {
+    const found: string[] = [];
+    // A phone would rather show everything smaller than scroll: `innerWidth` grows with what is too wide.
+    const { scrollWidth } = document.documentElement;
+    if (scrollWidth > width || innerWidth > width) found.push(`${scrollWidth} of ${innerWidth} pixels`);
+    const all = document.querySelectorAll<HTMLElement>(
+      'a[href], button, input, select, textarea, summary, [role=button], [role=menuitem], [role=option]',
+    );
+    const controls = [...all].filter(
+      (control) =>
+        !control.closest('[inert], .sr-only') &&
+        control.checkVisibility({ opacityProperty: true, visibilityProperty: true }) &&
+        // What comes into view by Tab alone.
+        control.getBoundingClientRect().bottom > 0,
+    );
+    const named = (control: HTMLElement): string =>
+      (control.getAttribute('aria-label') ?? control.textContent).trim() || control.outerHTML;
+    // A table in an answer may scroll, and formulas and code; the page and its parts may not.
+    for (const element of document.querySelectorAll('body :not(.prose *)')) {
+      if (element.scrollWidth <= element.clientWidth) continue;
+      if (!/auto|scroll/.test(getComputedStyle(element).overflowX)) continue;
+      found.push(`<${element.tagName} class="${element.className}"> scrolls sideways`);
+    }
+    for (const control of controls) {
+      if (control.closest('.prose .md-table, .prose pre')) continue;
+      const { left, right } = control.getBoundingClientRect();
+      if (left < 0 || right > width) found.push(`${named(control)}: from ${left} to ${right}`);
+    }
+    for (const control of controls) {
+      control.scrollIntoView({ block: 'center', inline: 'nearest', behavior: 'instant' });
+      const { left, right, top, bottom } = control.getBoundingClientRect();
+      // What is as wide as the page is what closes the drawer above it.
+      const x = right - left < width ? (left + right) / 2 : right - 8;
+      const hit = document.elementFromPoint(x, (top + bottom) / 2);
+      if (!hit || !(control.contains(hit) || hit.closest('label')?.contains(control))) {
+        found.push(`${named(control)}: under ${hit?.outerHTML.slice(0, 120)}`);
+      }
+    }
+    return found;
+  }, width);
+}
+
+const HEBREW = `לווייתנים ישנים זקופים, חצי מוח בכל פעם.
+
+Whales sleep upright, one half of the brain at a time.
+
+- עולים לנשום
+- צוללים
+
+1. surface
+2. dive
+
+> הם חולמים על הים.
+
+~~~
+sleep(8)
+~~~
+`;
+
+for (const dir of ['ltr', 'rtl'] as const) {
+  test(`right to left, nothing is lost, on a page from ${dir}`, async ({ page, person }) => {
+    const { id } = await person.conversation(
+      'Hebrew',
+      `איך ישנים? !script echo\n${HEBREW}`,
+      'And in English? !script tokens=3',
+    );
+    const talk = await Talk.open(page, id);
+    await page.evaluate((dir) => (document.documentElement.dir = dir), dir);
+    await expect(talk.answers).toHaveCount(2);
+    const list = await page.getByRole('complementary').boundingBox();
+    const area = await page.locator('main').boundingBox();
+    expect(list!.x > area!.x).toBe(dir === 'rtl');
+    expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
+
+    /** Where the text of an element begins: at the side where its first line touches its box. */
+    const begins = (element: Locator): Promise<string> =>
+      element.evaluate((element) => {
+        const box = element.getBoundingClientRect();
+        const { paddingLeft, paddingRight } = getComputedStyle(element);
+        const words = document.createRange();
+        words.selectNodeContents(element);
+        const line = words.getBoundingClientRect();
+        const left = Math.abs(line.left - box.left - parseFloat(paddingLeft));
+        const right = Math.abs(box.right - parseFloat(paddingRight) - line.right);
+        return left < 2 && right > 20 ? 'ltr' : right < 2 && left > 20 ? 'rtl' : `${left} ${right}`;
+      });
+    const answer = talk.answers.first();
+    const text = (locator: Locator, words: string): Locator => locator.filter({ hasText: words }).first();
+    for (const [element, direction] of [
+      [text(answer.locator('p'), 'לווייתנים'), 'rtl'],
+      [text(answer.locator('p'), 'Whales'), 'ltr'],
+      [text(answer.locator('li'), 'צוללים'), 'rtl'],
+      [text(answer.locator('li'), 'dive'), 'ltr'],
+      [text(answer.locator('blockquote p'), 'חולמים'), 'rtl'],
+    ] as const) {
+      expect(await begins(element), await element.innerText()).toBe(direction);
+    }
+    // A list's marks stand within the answer, on the side where its text begins.
+    const room = (list: string): Promise<[number, number]> =>
+      answer.locator(list).evaluate((list) => {
+        const [outer, item] = [list.getBoundingClientRect(), list.children[0]!.getBoundingClientRect()];
+        return [item.left - outer.left, outer.right - item.right];
+      });
+    const [before, after] = await room('ul');
+    expect(after).toBeGreaterThan(before + 10);
+    const [left, right] = await room('ol');
+    expect(left).toBeGreaterThan(right + 10);
+    await expect(answer.locator('.code')).toHaveCSS('direction', 'ltr');
+    await expect(talk.prompts.first().locator('.bubble')).toHaveCSS('direction', 'rtl');
+    await expect(talk.prompts.last().locator('.bubble')).toHaveCSS('direction', 'ltr');
+    await talk.composer.fill('ועוד שאלה');
+    await expect(talk.composer).toHaveCSS('direction', 'rtl');
+  });
+}

@@ -14,9 +14,13 @@ test('an assistant is made, begun with, changed and deleted', async ({ page, per
   await dialog.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('link', { name: /Pirate/ }).click();
   await page.getByRole('button', { name: /Where is the gold/ }).click();
+  // The question is sent as it is, without being typed or confirmed.
   const talk = new Talk(page);
-  if ((await talk.composer.inputValue()) !== '') await talk.composer.press('Enter');
+  await expect(page).toHaveURL(/\/app\/c\//);
+  await expect(talk.prompts).toHaveCount(1);
+  await expect(talk.prompts).toContainText('Where is the gold? !script tokens=6');
   await talk.settled();
+  await expect(talk.composer).toHaveValue('');
   await expect(talk.text).toHaveText(words(6));
   expect(await person.get(`/sessions/${talk.id}`)).toMatchObject({
     model_id: DEAR_MODEL,

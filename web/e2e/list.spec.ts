@@ -147,22 +147,30 @@ test('the keyboard stays in the list when a row goes', async ({ page, person }) 
   }
 });
 
-test('a conversation is downloaded as Markdown and as JSON', async ({ page, person }) => {
+test('a conversation is downloaded as Markdown and as JSON', async ({ page, context, person }) => {
   const { id } = await person.conversation('To keep', 'Hello !script tokens=5');
   const talk = await Talk.open(page, id);
-  const read = async (choice: string): Promise<{ name: string; text: string }> => {
-    const [download] = await Promise.all([page.waitForEvent('download'), talk.choose(choice)]);
+  const read = async (choice: string, expired: boolean): Promise<{ name: string; text: string }> => {
+    await page.getByRole('button', { name: 'More about this conversation' }).click();
+    const item = page.getByRole('menuitem', { name: choice, exact: true });
+    await expect(item).toBeVisible();
+    // The browser forgets the token when it expires. A link cannot renew it.
+    if (expired) await context.clearCookies({ name: 'tertulia_access' });
+    const [download] = await Promise.all([page.waitForEvent('download'), item.click()]);
     const pieces: Buffer[] = [];
     for await (const piece of await download.createReadStream()) pieces.push(piece as Buffer);
     return { name: download.suggestedFilename(), text: Buffer.concat(pieces).toString() };
   };
-  const markdown = await read('Download as Markdown');
-  expect(markdown.name).toMatch(/\.md$/);
-  expect(markdown.text).toContain('To keep');
-  expect(markdown.text).toContain(words(5));
-  const json = await read('Download as JSON');
-  expect(json.name).toMatch(/\.json$/);
-  expect(JSON.stringify(JSON.parse(json.text))).toContain(words(5));
+  await expect(talk.text).toHaveText(words(5));
+  for (const expired of [false, true]) {
+    const markdown = await read('Download as Markdown', expired);
+    expect(markdown.name).toMatch(/\.md$/);
+    expect(markdown.text).toContain('To keep');
+    expect(markdown.text).toContain(words(5));
+    const json = await read('Download as JSON', expired);
+    expect(json.name).toMatch(/\.json$/);
+    expect(JSON.stringify(JSON.parse(json.text))).toContain(words(5));
+  }
 });
 
 test('an empty list and an address that leads nowhere are friendly', async ({ page, person: _ }) => {

@@ -1,5 +1,5 @@
-// docs/screenshots: the main views in both themes and on a phone, as small WebP.
-import type { Page } from '@playwright/test';
+// docs/screenshots: every view in both themes, on a desk and on a phone, as small WebP.
+import type { BrowserContextOptions, Page } from '@playwright/test';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from './fixtures.ts';
@@ -62,9 +62,45 @@ const EARLIER = [
   'Sonata or sonatina?',
 ];
 
-/** What the prompts of the pictures answer; nobody sees the script. */
-async function fill(person: Person): Promise<string> {
+const ASSISTANTS = [
+  {
+    name: 'Latin teacher',
+    model_id: 'aurora-large',
+    description: 'Explains grammar by example, and corrects what I write.',
+    system_prompt: 'You teach Latin. Correct gently.',
+    questions: ['How do I decline “domus”?', 'Correct: puella rosam amant.'],
+  },
+  {
+    name: 'Editor',
+    model_id: 'aurora',
+    description: 'Cuts a text by a third without losing anything.',
+    system_prompt: 'You edit.',
+  },
+  {
+    name: 'Critic',
+    model_id: 'aurora',
+    description: 'Finds the weakest argument.',
+    system_prompt: 'Find the weakest argument.',
+  },
+];
+
+const PROMPTS = [
+  { title: 'Plain English', command: 'plain', content: 'Say it so that a child of ten understands it:' },
+  { title: 'Shorter', command: 'short', content: 'Say the same in half as many words:' },
+  {
+    title: 'Minutes of a meeting',
+    command: 'minutes',
+    content: 'Write minutes of these notes: who was there, what was decided, who does what until when.',
+  },
+];
+
+const OTHERS = ['Ben Okafor', 'Carla Soto', 'Dimitri Pavlou', 'Emi Tanaka'];
+
+/** What somebody has who has been here for a while; answers the conversation that is shown. */
+async function furnish(person: Person): Promise<string> {
   for (const title of EARLIER) await person.conversation(title, 'Hello !script tokens=40');
+  for (const assistant of ASSISTANTS) await person.post('/assistants', assistant, 201);
+  for (const prompt of PROMPTS) await person.post('/prompts', prompt, 201);
   const { id } = await person.post<{ id: string }>('/sessions', { title: TALK[0][0] }, 201);
   return id;
 }
@@ -92,65 +128,93 @@ async function hide(page: Page): Promise<void> {
   });
 }
 
+const DEVICES: Record<string, BrowserContextOptions> = {
+  '': { viewport: { width: 1280, height: 800 } },
+  'phone-': {
+    viewport: { width: 390, height: 844 },
+    deviceScaleFactor: 2,
+    isMobile: true,
+    hasTouch: true,
+  },
+};
+
+async function ready(page: Page): Promise<void> {
+  await expect(page.locator('main h1').first()).toBeVisible();
+  await expect(page.getByText('Loading…')).toHaveCount(0);
+}
+
 for (const colorScheme of ['light', 'dark'] as const) {
-  test.describe(colorScheme, () => {
-    test.use({ colorScheme, viewport: { width: 1280, height: 800 } });
+  test(`views, ${colorScheme}`, async ({ page, context, world, elsewhere }) => {
+    const person = await Person.register(context, world.url, 'Ana Ruiz', `ana@${colorScheme}.example`);
+    const { id: account } = await person.get<{ id: string }>('/auth/me');
+    const stranger = await elsewhere();
+    for (const display_name of OTHERS) {
+      const email = `${display_name.split(' ')[0]?.toLowerCase()}@${colorScheme}.example`;
+      const data = { email, password: person.password, display_name };
+      expect((await stranger.request.post('/auth/register', { data })).status()).toBe(201);
+    }
+    const id = await furnish(person);
+    const writer = await Talk.open(page, id);
+    for (const [prompt, answer] of TALK) await ask(writer, prompt, answer);
+    const { path } = await person.post<{ path: string }>(`/sessions/${id}/share`, {}, 201);
 
-    test(`views, ${colorScheme}`, async ({ page, context, world, elsewhere }) => {
-      const person = await Person.register(context, world.url, 'Ana Ruiz', `ana@${colorScheme}.example`);
-      const id = await fill(person);
-      const talk = await Talk.open(page);
-      await expect(page.getByRole('link', { name: EARLIER[0] })).toBeVisible();
-      await shoot(page, `new-${colorScheme}`);
-      await page.goto(`/app/c/${id}`);
-      for (const [prompt, answer] of TALK) await ask(talk, prompt, answer);
-      await expect(page.locator('.katex').first()).toBeVisible();
-      await hide(page);
+    for (const [prefix, device] of Object.entries(DEVICES)) {
+      const open = async (who?: { email: string; password: string }): Promise<Page> => {
+        const made = await elsewhere({ colorScheme, ...device });
+        if (who) await Person.known(made, world.url, who);
+        return made.newPage();
+      };
+      const shot = (page: Page, name: string) => shoot(page, `${prefix}${name}-${colorScheme}`);
+
+      const own = await open(person);
+      const talk = await Talk.open(own);
+      const row = own.getByRole('link', { name: EARLIER[0] });
+      if (prefix === '') await expect(row).toBeVisible();
+      await shot(own, 'new');
+      await own.getByRole('button', { name: /Choose another one/ }).click();
+      await expect(own.getByRole('option').first()).toBeVisible();
+      await shot(own, 'models');
+
+      await own.goto(`/app/c/${id}`);
+      await expect(own.locator('.katex').first()).toBeAttached();
+      await hide(own);
       await talk.area.evaluate((area) => area.scrollTo(0, 0));
-      await page.mouse.move(0, 0);
-      await shoot(page, `chat-${colorScheme}`);
+      await shot(own, 'chat');
       await talk.area.evaluate((area) => area.scrollTo(0, area.scrollHeight));
-      await page
-        .getByRole('button', { name: /Cost of this answer/ })
-        .last()
-        .click();
-      await expect(page.getByText('Charged')).toBeVisible();
-      await shoot(page, `cost-${colorScheme}`);
-      await page.keyboard.press('Escape');
+      const cost = own.getByRole('button', { name: /Cost of this answer/ }).last();
+      await cost.click();
+      await expect(own.getByText('Charged')).toBeVisible();
+      await shot(own, 'cost');
+      await own.keyboard.press('Escape');
+      if (prefix !== '') {
+        await own.getByRole('button', { name: 'Show the list' }).tap();
+        await expect(row).toBeVisible();
+        await shot(own, 'list');
+      }
+      for (const view of ['assistants', 'prompts', 'usage', 'account']) {
+        await own.goto(`/app/${view}`);
+        await ready(own);
+        await shot(own, view);
+      }
 
-      const phone = await elsewhere({
-        colorScheme,
-        viewport: { width: 390, height: 844 },
-        deviceScaleFactor: 2,
-        isMobile: true,
-        hasTouch: true,
-      });
-      await phone.addCookies(await context.cookies());
-      const small = await phone.newPage();
-      await small.goto(`/app/c/${id}`);
-      await expect(small.locator('.katex').first()).toBeAttached();
-      await hide(small);
-      await small.locator('section.area').evaluate((area) => area.scrollTo(0, 0));
-      await shoot(small, `phone-chat-${colorScheme}`);
-      await small.getByRole('button', { name: 'Show the list' }).tap();
-      await expect(small.getByRole('link', { name: EARLIER[0] })).toBeVisible();
-      await shoot(small, `phone-list-${colorScheme}`);
+      const reader = await open();
+      await reader.goto('/app/sign-in');
+      await expect(reader.getByRole('heading', { name: 'Sign in' })).toBeVisible();
+      await shot(reader, 'sign-in');
+      await reader.goto(path);
+      await expect(reader.locator('.katex').first()).toBeAttached();
+      await hide(reader);
+      await shot(reader, 'shared');
 
-      await page.goto('/app/usage');
-      await expect(page.locator('main h1').first()).toBeVisible();
-      await expect(page.getByText('Loading…')).toHaveCount(0);
-      await shoot(page, `usage-${colorScheme}`);
-      await page.goto('/app/account');
-      await expect(page.locator('main h1').first()).toBeVisible();
-      await expect(page.getByText('Loading…')).toHaveCount(0);
-      await shoot(page, `account-${colorScheme}`);
-
-      const office = await elsewhere({ colorScheme, viewport: { width: 1280, height: 800 } });
-      await Person.known(office, world.url, ADMIN);
-      const desk = await office.newPage();
+      const desk = await open(ADMIN);
       await desk.goto('/app/admin');
       await expect(desk.getByText(person.email)).toBeVisible();
-      await shoot(desk, `admin-${colorScheme}`);
-    });
+      await expect(desk.locator('main li').filter({ hasNotText: 'credits' })).toHaveCount(0);
+      await shot(desk, 'admin');
+      await desk.goto(`/app/admin/users/${account}`);
+      await ready(desk);
+      await expect(desk.getByRole('heading', { name: person.name })).toBeVisible();
+      await shot(desk, 'admin-user');
+    }
   });
 }

@@ -160,6 +160,10 @@ test('signing in as somebody else in one tab takes the others along', async ({
   await second.getByRole('button', { name: new RegExp(person.name) }).click();
   await second.getByRole('menuitem', { name: 'Sign out' }).click();
   for (const tab of [page, second]) await expect(tab.getByRole('heading', { name: 'Sign in' })).toBeVisible();
+  for (const tab of [page, second])
+    await expect
+      .poll(() => tab.evaluate(() => JSON.stringify({ ...localStorage })))
+      .not.toContain('Half a thought');
   await second.getByLabel('Email or user name').fill(other.email);
   await second.getByLabel('Password').fill(PASSWORD);
   await second.getByRole('button', { name: 'Sign in' }).click();

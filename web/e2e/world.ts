@@ -152,8 +152,8 @@ export class World {
     return this.#server !== null && this.#server.exitCode === null && this.#server.signalCode === null;
   }
 
-  /** Starts the server, again at the address it had. */
-  async launch(): Promise<void> {
+  /** Starts the server, again at the address it had. `fault`: where it is to die (crates/kernel/src/fault.rs). */
+  async launch(fault = ''): Promise<void> {
     const listen = this.url === '' ? '127.0.0.1:0' : new URL(this.url).host;
     const file = join(this.home, 'tertulia.toml');
     const env = {
@@ -161,6 +161,7 @@ export class World {
       TERTULIA__MODELS__DIR: this.settings.local ? localModels : join(this.home, 'models'),
       TERTULIA_ADMIN_EMAIL: ADMIN.email,
       TERTULIA_ADMIN_PASSWORD: ADMIN.password,
+      TERTULIA_FAULT: fault,
       NO_COLOR: '1',
     };
     const args = ['serve', '--listen', listen, '--config', file, '--data-dir', this.data];

@@ -47,8 +47,8 @@ export class Chat {
   onBegun: () => void = () => {};
 
   #keys = new Map<string, string>();
-  /** Answers that began again while they were read here. */
-  #restarted = new Set<string>();
+  /** Answers of which something was taken back while they were read here, and why. */
+  #resets = new Map<string, string>();
   #closing = new AbortController();
   /** A prompt is on its way, and nobody knows yet whether the server has taken it. */
   #sending = false;
@@ -87,9 +87,9 @@ export class Chat {
     return this.#keys.get(message.id) ?? message.id;
   }
 
-  /** Whether what was read of an answer was taken back, and written anew. */
-  restarted(message: MessageView): boolean {
-    return this.#restarted.has(message.id);
+  /** Why what was read of an answer was taken back, if it was. */
+  resetOf(message: MessageView): string | null {
+    return this.#resets.get(message.id) ?? null;
   }
 
   get rows(): Rows {
@@ -385,9 +385,9 @@ export class Chat {
   }
 
   /** What was shown while it was written keeps its place in the page. */
-  #settle(writing: Writing, { end, promptId, resets }: Answer): void {
+  #settle(writing: Writing, { end, promptId, reset }: Answer): void {
     if (end?.message) this.#keys.set(end.message.id, writing.key);
-    if (end?.message && resets > 0) this.#restarted.add(end.message.id);
+    if (end?.message && reset) this.#resets.set(end.message.id, reset);
     if (writing.prompt && promptId) this.#keys.set(promptId, writing.prompt.key);
   }
 }

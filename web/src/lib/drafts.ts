@@ -24,7 +24,14 @@ export function dropDraft(id: string): void {
   flush(id);
 }
 
+let dropped = 0;
+/** Another number after they were all dropped: what was typed before is no draft any more. */
+export function draftsDropped(): number {
+  return dropped;
+}
+
 export function dropAllDrafts(): void {
+  dropped += 1;
   waiting.clear();
   forget('draft:');
 }

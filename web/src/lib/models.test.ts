@@ -8,7 +8,10 @@ function serve(total: number, hint?: string): void {
   vi.stubGlobal('fetch', async (request: Request) => {
     const query = new URL(request.url).searchParams;
     const [page, rows] = [Number(query.get('page') ?? 1), Number(query.get('per_page') ?? 20)];
-    const all = Array.from({ length: total }, (_, n) => ({ id: `model-${n}`, kind: n === 1 ? 'embedding' : 'chat' }));
+    const all = Array.from({ length: total }, (_, n) => ({
+      id: `model-${n}`,
+      kind: n === 1 ? 'embedding' : 'chat',
+    }));
     const meta = { page, per_page: rows, total, pages: Math.ceil(total / rows) };
     const data = all.slice((page - 1) * rows, page * rows);
     return new Response(JSON.stringify({ data, meta, ...(hint && { hint }) }), {

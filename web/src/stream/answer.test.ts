@@ -25,7 +25,6 @@ describe('an answer', () => {
       promptId: 'p',
       text: 'Whales sleep.',
       lastId: '1-5',
-      resets: 0,
     });
     expect(answer.usage).toEqual({ prompt_tokens: 3, completion_tokens: 2 });
     expect(answer.end).toMatchObject({ reason: 'stop', charged: 0.5, balance: 9, message: { id: 'm' } });
@@ -48,7 +47,7 @@ describe('an answer', () => {
   it('begins again with the text of a reset, whatever its id', () => {
     const half = fold(LOG.slice(0, 3));
     const reset = apply(half, event('reset', { text: 'Wha', reason: 'provider_failed' }, '1-2'));
-    expect(reset).toMatchObject({ text: 'Wha', resets: 1, reset: 'provider_failed', lastId: '1-2' });
+    expect(reset).toMatchObject({ text: 'Wha', reset: 'provider_failed', lastId: '1-2' });
     const on = fold([event('', { text: 'ts up?' }, '2-1'), event('', { text: '!' }, '2-2')], reset);
     expect(on.text).toBe('Whats up?!');
   });

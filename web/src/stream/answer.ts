@@ -19,7 +19,6 @@ export interface Answer {
   lastId: string | null;
   /** Why the text was replaced the last time; null if it never was. */
   reset: string | null;
-  resets: number;
   usage: Usage | null;
   failure: AnswerFailure | null;
   end: AnswerEnd | null;
@@ -41,7 +40,6 @@ export function begin(runId: string | null = null): Answer {
     text: '',
     lastId: null,
     reset: null,
-    resets: 0,
     usage: null,
     failure: null,
     end: null,
@@ -92,7 +90,6 @@ export function apply(answer: Answer, event: StreamEvent): Answer {
     case 'reset':
       next.text = text(data.text);
       next.reset = text(data.reason) || 'reset';
-      next.resets += 1;
       return next;
     case 'usage':
       next.usage = data as unknown as Usage;
