@@ -2,7 +2,7 @@
 import { api, data, once, type User } from '../api/client';
 import { ApiError } from '../api/error';
 import { markRenewed, signedIn, signedOut, whenRenewed, whenSignedIn, whenSignedOut } from '../api/send';
-import { dropAllDrafts } from './drafts';
+import { dropAllDrafts, endDrafts } from './drafts';
 import { onLive, startLive, stopLive } from './live';
 import { currentRoute, go } from './router.svelte';
 import { forget, load, save } from './storage';
@@ -46,7 +46,10 @@ function setUser(to: User | null): void {
   if (to && before && before !== to.id) return begin(to);
   user = to;
   save('user', to ? JSON.stringify(to) : null);
-  if (!to) return stopLive();
+  if (!to) {
+    endDrafts();
+    return stopLive();
+  }
   save('last', to.id);
   startLive();
 }

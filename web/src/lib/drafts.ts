@@ -24,14 +24,19 @@ export function dropDraft(id: string): void {
   flush(id);
 }
 
-let dropped = 0;
-/** Another number after they were all dropped: what was typed before is no draft any more. */
-export function draftsDropped(): number {
-  return dropped;
+let times = 0;
+/** Another number once somebody has signed out, here or in another tab: what is still shown is no draft. */
+export function draftsEnded(): number {
+  return times;
+}
+
+/** What is stored is kept for whoever signs in next, if it is the same person. */
+export function endDrafts(): void {
+  times += 1;
 }
 
 export function dropAllDrafts(): void {
-  dropped += 1;
+  endDrafts();
   waiting.clear();
   forget('draft:');
 }
