@@ -40,6 +40,10 @@ test('what is typed while a conversation begins goes into it', async ({ page, pe
   await expect(talk.composer).toHaveValue('And one more thing');
   await talk.composer.press('Enter');
   await expect(talk.prompts).toHaveCount(2);
+  // And nowhere else.
+  await page.getByRole('link', { name: 'New conversation' }).click();
+  await expect(page).toHaveURL(/\/app$/);
+  await expect(talk.composer).toHaveValue('');
 });
 
 test('who goes somewhere else while a conversation begins stays there', async ({ page, person }) => {
@@ -91,12 +95,71 @@ test('an edit that was refused is what is tried again', async ({ page, person: _
   await editor.press('Enter');
   const unsent = page.getByRole('alert').filter({ hasText: 'This was not sent' });
   await expect(unsent).toBeVisible();
+  // What is given up is not sent any more; what is changed is sent as it is then.
+  const again = unsent.getByRole('button', { name: 'Try again' });
+  await editor.press('Escape');
+  await expect(again).toBeHidden();
+  await talk.prompts.first().getByRole('button', { name: 'Edit this prompt' }).click();
+  await editor.fill('In other words !script tokens=4');
+  await editor.press('Enter');
+  await expect(unsent).toBeVisible();
+  await editor.fill('In better words !script tokens=5');
   refuse = false;
-  await unsent.getByRole('button', { name: 'Try again' }).click();
+  await again.click();
   await talk.settled();
+  await expect(talk.prompts).toContainText('In better words');
   await expect(talk.text).toHaveText(words(5));
   await expect(talk.prompts).toHaveCount(1);
   await expect(talk.composer).toHaveValue('Not yet');
+});
+
+test('what was refused on one branch is not sent on another', async ({ page, person }) => {
+  const talk = await Talk.open(page);
+  await talk.ask('First !script tokens=2');
+  const edit = talk.prompts.first().getByRole('button', { name: 'Edit this prompt' });
+  const editor = page.getByRole('textbox', { name: 'Edit this prompt' });
+  await edit.click();
+  await editor.fill('Second !script tokens=3');
+  await editor.press('Enter');
+  await talk.settled();
+  await page.route(/\/sessions\/[^/]+\/messages\/[^/]+(\/regenerate)?$/, (route) =>
+    ['PATCH', 'POST'].includes(route.request().method())
+      ? route.fulfill({ status: 402, json: { status: 402, code: 'insufficient_credits', detail: 'No.' } })
+      : route.continue(),
+  );
+  const again = page.getByRole('alert').getByRole('button', { name: 'Try again' });
+  const before = talk.prompts.first().getByRole('button', { name: 'Previous version' });
+  const after = talk.prompts.first().getByRole('button', { name: 'Next version' });
+  await edit.click();
+  await editor.fill('Third !script tokens=4');
+  await editor.press('Enter');
+  await expect(again).toBeEnabled();
+  await editor.press('Escape');
+  await before.click();
+  await expect(talk.text).toHaveText(words(2));
+  await expect(again).toBeHidden();
+  await after.click();
+  await expect(talk.text).toHaveText(words(3));
+  await talk.answers.last().getByRole('button', { name: 'Answer once more' }).click();
+  await expect(again).toBeEnabled();
+  await before.click();
+  await expect(talk.text).toHaveText(words(2));
+  await expect(again).toBeHidden();
+  expect(await person.messages(talk.id)).toHaveLength(2);
+});
+
+test('what was sent in one tab is not to be sent again in another', async ({ page, context, person }) => {
+  const { id } = await person.conversation('Once');
+  const talk = await Talk.open(page, id);
+  await talk.composer.fill('Pay once !script tokens=3');
+  await expect.poll(() => page.evaluate(() => JSON.stringify({ ...localStorage }))).toContain('Pay once');
+  const other = await Talk.open(await context.newPage(), id);
+  await expect(other.composer).toHaveValue('Pay once !script tokens=3');
+  await talk.composer.press('Enter');
+  await talk.settled();
+  await other.page.reload();
+  await expect(other.answers).toHaveCount(1);
+  await expect(other.composer).toHaveValue('');
 });
 
 test('a question of an assistant that was refused can be asked again', async ({ page, person }) => {

@@ -135,6 +135,7 @@ test('the keyboard stays in the list when a row goes', async ({ page, person }) 
   for (const [gone, how, next] of [
     ['Second', 'Delete', 'Third'],
     ['Third', 'Archive', 'First'],
+    ['First', 'Delete', null],
   ] as const) {
     await sidebar.row(gone).focus();
     await page.keyboard.press('Tab');
@@ -143,7 +144,8 @@ test('the keyboard stays in the list when a row goes', async ({ page, person }) 
     await entry.focus();
     await page.keyboard.press('Enter');
     await expect(sidebar.row(gone)).toBeHidden();
-    await expect(sidebar.row(next)).toBeFocused();
+    const heir = next ? sidebar.row(next) : page.getByRole('link', { name: 'New conversation' });
+    await expect(heir).toBeFocused();
   }
 });
 

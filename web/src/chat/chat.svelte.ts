@@ -53,6 +53,8 @@ export class Chat {
   /** A prompt is on its way, and nobody knows yet whether the server has taken it. */
   #sending = false;
   #closed = false;
+  /** A prompt waits until the newest messages are there. */
+  #turning = false;
   #follower: AbortController | null = null;
   #offLive: () => void;
   #syncing: Promise<void> | null = null;
@@ -196,12 +198,18 @@ export class Chat {
 
   /** Sends a prompt, or an earlier one in other words. */
   async send(outgoing: Outgoing, model: string | null = null): Promise<void> {
+    if (this.writing || this.#turning) return this.onReturned(outgoing);
     const edited = outgoing.edits ? this.rows.find((row) => row.id === outgoing.edits) : undefined;
+    // On another branch by now: it must not become a new prompt of this one.
+    if (outgoing.edits && !edited) return this.#refused(new ApiError(404, 'not_found', ''), outgoing);
     if (!edited && this.reading.detached) {
+      this.#turning = true;
       try {
         await this.toNewest();
       } catch (error) {
         return this.#refused(asApiError(error), outgoing);
+      } finally {
+        this.#turning = false;
       }
     }
     const after = edited ? (edited.parent_id ?? null) : (this.rows.at(-1)?.id ?? null);

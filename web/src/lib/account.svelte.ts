@@ -2,7 +2,7 @@
 import { api, data, once, type User } from '../api/client';
 import { ApiError } from '../api/error';
 import { markRenewed, signedIn, signedOut, whenRenewed, whenSignedIn, whenSignedOut } from '../api/send';
-import { dropAllDrafts, endDrafts } from './drafts';
+import { dropAllDrafts } from './drafts';
 import { onLive, startLive, stopLive } from './live';
 import { currentRoute, go } from './router.svelte';
 import { forget, load, save } from './storage';
@@ -28,6 +28,11 @@ export function currentUser(): User | null | undefined {
   return user;
 }
 
+/** Whose this browser is by now: another tab may have signed out, or somebody else in. */
+export function storedUser(): string | null {
+  return load('user') === null ? null : load('last');
+}
+
 export function currentWallet(): Wallet | null {
   return wallet;
 }
@@ -46,10 +51,7 @@ function setUser(to: User | null): void {
   if (to && before && before !== to.id) return begin(to);
   user = to;
   save('user', to ? JSON.stringify(to) : null);
-  if (!to) {
-    endDrafts();
-    return stopLive();
-  }
+  if (!to) return stopLive();
   save('last', to.id);
   startLive();
 }

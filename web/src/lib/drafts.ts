@@ -24,19 +24,7 @@ export function dropDraft(id: string): void {
   flush(id);
 }
 
-let times = 0;
-/** Another number once somebody has signed out, here or in another tab: what is still shown is no draft. */
-export function draftsEnded(): number {
-  return times;
-}
-
-/** What is stored is kept for whoever signs in next, if it is the same person. */
-export function endDrafts(): void {
-  times += 1;
-}
-
 export function dropAllDrafts(): void {
-  endDrafts();
   waiting.clear();
   forget('draft:');
 }

@@ -201,8 +201,14 @@ describe('a long list', () => {
     expect((folded as { html: string }).html).toMatch(/<details>[\s\S]*One\.[\s\S]*two[\s\S]*<\/details>/);
     expect(after).toMatchObject({ kind: 'html', html: '<p>After.</p>\n' });
     expect(rest).toEqual([]);
-    // One that is never closed takes all that follows, as a browser would.
+    // Its end may stand in a paragraph; in a comment, a value or code it is no beginning.
+    expect(blocksOf('<details><summary>More</summary>\n\nOne.</details>\n\nAfter.')).toHaveLength(2);
+    for (const none of ['<!-- <details> -->', '<pre><details></pre>', '<p title="<details>"></p>'])
+      expect(blocksOf(`${none}\n\nOne.\n\nTwo.`)).toHaveLength(3);
+    // One that is never closed takes what follows, but not without end.
     expect(blocksOf('<details>\n\nOne.\n\nTwo.')).toHaveLength(1);
+    const many = Array.from({ length: 100 }, (_, n) => `Paragraph ${n}.`).join('\n\n');
+    expect(blocksOf(`<details>\n\n${many}`).length).toBeGreaterThan(50);
   });
 
   it('shows what is nested too deep as it was written', () => {

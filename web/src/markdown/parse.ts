@@ -25,7 +25,7 @@ const blockMaths: TokenizerAndRendererExtension = {
   level: 'block',
   start: (src) => src.match(/^ {0,3}(\$\$|\\\[)/m)?.index,
   tokenizer(src) {
-    const found = /^ {0,3}(?:\$\$([\s\S]+?)\$\$|\\\[([\s\S]+?)\\\])[ \t]*(?:\n|$)/.exec(src);
+    const found = /^ {0,3}(?:\$\$([\s\S]{1,5000}?)\$\$|\\\[([\s\S]{1,5000}?)\\\])[ \t]*(?:\n|$)/.exec(src);
     if (!found) return undefined;
     return { type: 'blockMaths', raw: found[0], tex: found[1] ?? found[2] ?? '' };
   },
@@ -37,12 +37,14 @@ const inlineMaths: TokenizerAndRendererExtension = {
   level: 'inline',
   start: (src) => src.match(/\$|\\\(|\\\[/)?.index,
   tokenizer(src) {
-    const display = /^(?:\$\$([^$]+?)\$\$|\\\[([\s\S]+?)\\\])/.exec(src);
+    const display = /^(?:\$\$([^$]{1,5000}?)\$\$|\\\[([\s\S]{1,5000}?)\\\])/.exec(src);
     if (display) {
       return { type: 'inlineMaths', raw: display[0], tex: display[1] ?? display[2] ?? '', display: true };
     }
     // As Pandoc has it: no space inside the dollars, no digit after them, so that "$5 and $6" stays.
-    const found = /^(?:\$(?![\s$])((?:\\.|[^\\$\n])*?[^\s\\$])\$(?![\d$])|\\\(([\s\S]+?)\\\))/.exec(src);
+    const found = /^(?:\$(?![\s$])((?:\\.|[^\\$\n])*?[^\s\\$])\$(?![\d$])|\\\(([\s\S]{1,5000}?)\\\))/.exec(
+      src,
+    );
     if (!found) return undefined;
     return { type: 'inlineMaths', raw: found[0], tex: found[1] ?? found[2] ?? '', display: false };
   },
@@ -84,10 +86,17 @@ interface Piece {
 /** Items of a list that stand in one block: a list that grows is not made anew as a whole. */
 const ITEMS = 30;
 
-/** How many `<details>` a piece of HTML leaves open. */
-function opened(token: Token): number {
-  if (token.type !== 'html') return 0;
-  return (token.raw.match(/<details\b/gi)?.length ?? 0) - (token.raw.match(/<\/details\s*>/gi)?.length ?? 0);
+/** So many tokens at most are folded together: one that is never closed does not take all that follows. */
+const FOLDED = 50;
+
+/** How many `<details>` are open after a token. The end may stand in a paragraph, the beginning never does. */
+function openAfter(token: Token, before: number): number {
+  if (token.type === 'code' || (before === 0 && token.type !== 'html')) return before;
+  const tags = token.raw
+    .replace(/<!--[\s\S]*?(-->|$)|<pre\b[\s\S]*?(<\/pre>|$)/gi, '')
+    .replace(/"[^"]*"/g, '');
+  const begun = token.type === 'html' ? (tags.match(/<details\b/gi)?.length ?? 0) : 0;
+  return Math.max(0, before + begun - (tags.match(/<\/details\s*>/gi)?.length ?? 0));
 }
 
 /** The tokens, those from a `<details>` to its end together: blank lines inside part them. */
@@ -97,7 +106,7 @@ function grouped(tokens: Token[]): Token[][] {
   for (const token of tokens) {
     if (depth > 0) groups.at(-1)?.push(token);
     else groups.push([token]);
-    depth = Math.max(0, depth + opened(token));
+    depth = (groups.at(-1)?.length ?? 0) < FOLDED ? openAfter(token, depth) : 0;
   }
   return groups;
 }
