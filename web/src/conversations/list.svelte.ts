@@ -105,7 +105,10 @@ export class ConversationList {
     }
   }
 
+  /** Takes it out before the server has; what is being fetched may still have it, and does not count. */
   remove(id: string): void {
+    this.#generation += 1;
+    this.#fetching.clear();
     const pages = new Map(this.pages);
     for (const [number, page] of pages) {
       const at = page.findIndex((conversation) => conversation.id === id);

@@ -45,6 +45,24 @@ export function drawn(): Promise<void> {
   });
 }
 
+/** Milliseconds that have to be left before a frame to begin something that may wait. */
+const SPARE = 4;
+let line: Promise<unknown> = Promise.resolve();
+let until: IdleDeadline | null = null;
+
+/** Work that may wait: one after another, when what changed has been drawn and the next frame is not due. */
+export function unhurried<T>(work: () => T): Promise<T> {
+  const done = line.then(async () => {
+    if ((until?.timeRemaining() ?? 0) < SPARE) {
+      if (typeof requestIdleCallback !== 'function') await drawn();
+      else until = await new Promise((resolve) => requestIdleCallback(resolve, { timeout: 400 }));
+    }
+    return work();
+  });
+  line = done.catch(() => {});
+  return done;
+}
+
 /** When there is nothing else to do; soon in any case. */
 export function idle(): Promise<void> {
   return new Promise((resolve) => {

@@ -1,7 +1,7 @@
 // Code colours, loaded when the first code block is shown: the core once, each
 // language when it is met.
 import type { HLJSApi, LanguageFn } from 'highlight.js';
-import { drawn } from '../lib/frame';
+import { unhurried } from '../lib/frame';
 
 type Loader = () => Promise<{ default: LanguageFn }>;
 
@@ -121,8 +121,6 @@ export function languageOf(name: string): string | null {
 export async function highlight(code: string, name: string): Promise<string | null> {
   const language = languageOf(name);
   if (!language || code.length > LONGEST) return null;
-  // The text comes first.
-  await drawn();
   core ??= import('highlight.js/lib/core').then((module) => module.default);
   try {
     const hljs = await core;
@@ -130,7 +128,8 @@ export async function highlight(code: string, name: string): Promise<string | nu
       const loaded = await loaders[language]?.();
       if (loaded) hljs.registerLanguage(language, loaded.default);
     }
-    return hljs.highlight(code, { language, ignoreIllegals: true }).value;
+    // The text comes first.
+    return await unhurried(() => hljs.highlight(code, { language, ignoreIllegals: true }).value);
   } catch {
     // Not loaded (offline): plain code is good enough, and the next block tries again.
     core = null;
