@@ -2,7 +2,7 @@
 import type { Page } from '@playwright/test';
 import { expect, test } from './fixtures.ts';
 import { Sidebar, Talk, words } from './talk.ts';
-import { MODEL } from './world.ts';
+import { DEAR_MODEL, MODEL } from './world.ts';
 
 /** Holds requests of a kind back until it is called. */
 async function hold(page: Page, url: string | RegExp, method: string): Promise<() => void> {
@@ -160,6 +160,21 @@ test('what was sent in one tab is not to be sent again in another', async ({ pag
   await other.page.reload();
   await expect(other.answers).toHaveCount(1);
   await expect(other.composer).toHaveValue('');
+});
+
+test('the model that is shown answers, also before the server has heard of it', async ({ page, person }) => {
+  const { id } = await person.conversation('Picked', 'Hello !script tokens=2');
+  const talk = await Talk.open(page, id);
+  await expect(talk.answers).toHaveCount(1);
+  const release = await hold(page, `**/sessions/${id}`, 'PATCH');
+  await page.getByRole('button', { name: `Model: ${MODEL}. Choose another one` }).click();
+  await page.getByRole('option', { name: new RegExp(DEAR_MODEL) }).click();
+  await talk.ask('By that one !script tokens=3');
+  await talk.answers.last().getByRole('button', { name: 'Answer once more' }).click();
+  await expect(talk.answers.last().getByRole('group', { name: 'Versions' })).toContainText('2/2');
+  release();
+  const answers = (await person.messages(id)).filter(({ role }) => role === 'assistant');
+  expect(answers.map(({ model_id }) => model_id)).toEqual([MODEL, DEAR_MODEL]);
 });
 
 test('a question of an assistant that was refused can be asked again', async ({ page, person }) => {

@@ -21,6 +21,7 @@ export interface Message {
   content: string;
   status: string;
   end_reason: string | null;
+  model_id: string | null;
 }
 
 export class Person {

@@ -37,6 +37,8 @@ export class Chat {
   readonly id: string;
   readonly reading: Reading;
   conversation = $state.raw<Conversation | null>(null);
+  /** The model that was picked, until the server has heard of it. */
+  picked = $state.raw<string | null>(null);
   problem = $state.raw<ApiError | null>(null);
   writing = $state.raw<Writing | null>(null);
   refusal = $state.raw<Refusal | null>(null);
@@ -92,6 +94,11 @@ export class Chat {
   /** Why what was read of an answer was taken back, if it was. */
   resetOf(message: MessageView): string | null {
     return this.#resets.get(message.id) ?? null;
+  }
+
+  /** Who answers the next prompt. */
+  get model(): string | null {
+    return this.picked ?? this.conversation?.model_id ?? null;
   }
 
   get rows(): Rows {
@@ -197,7 +204,7 @@ export class Chat {
   // Writing
 
   /** Sends a prompt, or an earlier one in other words. */
-  async send(outgoing: Outgoing, model: string | null = null): Promise<void> {
+  async send(outgoing: Outgoing): Promise<void> {
     if (this.writing || this.#turning) return this.onReturned(outgoing);
     const edited = outgoing.edits ? this.rows.find((row) => row.id === outgoing.edits) : undefined;
     // On another branch by now: it must not become a new prompt of this one.
@@ -216,9 +223,9 @@ export class Chat {
     const path = edited
       ? `/sessions/${this.id}/messages/${edited.id}`
       : `/sessions/${this.id}/messages/stream`;
-    return this.#write(after, outgoing, model, (key, signal) =>
+    return this.#write(after, outgoing, (key, signal, asked) =>
       stream(edited ? 'PATCH' : 'POST', path, {
-        body: { prompt: outgoing.text, ...(model ? { model_id: model } : {}) },
+        body: { prompt: outgoing.text, ...asked },
         headers: once(key),
         signal,
       }),
@@ -226,11 +233,11 @@ export class Chat {
   }
 
   /** Another answer to the same prompt; `message` is the answer or the prompt. */
-  regenerate(message: MessageView, model: string | null = null): Promise<void> {
+  regenerate(message: MessageView): Promise<void> {
     const after = message.role === 'user' ? message.id : (message.parent_id ?? null);
     const path = `/sessions/${this.id}/messages/${message.id}/regenerate`;
-    return this.#write(after, null, model, (key, signal) =>
-      stream('POST', path, { body: model ? { model_id: model } : {}, headers: once(key), signal }),
+    return this.#write(after, null, (key, signal, body) =>
+      stream('POST', path, { body, headers: once(key), signal }),
     );
   }
 
@@ -259,15 +266,15 @@ export class Chat {
   async #write(
     after: string | null,
     outgoing: Outgoing | null,
-    model: string | null,
-    open: (key: string, signal: AbortSignal) => Promise<Response>,
+    open: (key: string, signal: AbortSignal, asked: { model_id?: string }) => Promise<Response>,
   ): Promise<void> {
     if (this.writing) return;
     const key = idempotencyKey();
+    const { model } = this;
+    const asked = model ? { model_id: model } : {};
     this.refusal = null;
     this.failed = null;
-    const { model_id } = this.conversation ?? {};
-    this.writing = new Writing(after, outgoing?.text ?? null, model ?? model_id ?? null, begin());
+    this.writing = new Writing(after, outgoing?.text ?? null, model, begin());
     this.onBegun();
     this.#sending = true;
     const taken = (): void => {
@@ -279,7 +286,7 @@ export class Chat {
       if (this.#closed) this.#leave();
     };
     await this.#follow(
-      (signal) => open(key, signal),
+      (signal) => open(key, signal, asked),
       begin(),
       taken,
       (error) => {
