@@ -1,6 +1,7 @@
 // A conversation: asking, stopping, trying again, saying it differently.
 import { expect, test } from './fixtures.ts';
 import { Talk, words } from './talk.ts';
+import { MODEL } from './world.ts';
 
 test('an answer is read as it comes, and is the true one', async ({ page, person }) => {
   const talk = await Talk.open(page);
@@ -146,8 +147,8 @@ test('after an answer that failed, one click asks the same prompt again', async 
   await expect(talk.composer).toHaveValue('');
   // Nothing was typed again, and no second prompt was made: the stored one was answered.
   expect(sent).toEqual([
-    { path: 'messages/stream', body: JSON.stringify({ prompt }) },
-    { path: `messages/${asked?.id}/regenerate`, body: '{}' },
+    { path: 'messages/stream', body: JSON.stringify({ prompt, model_id: MODEL }) },
+    { path: `messages/${asked?.id}/regenerate`, body: JSON.stringify({ model_id: MODEL }) },
   ]);
   const messages = await person.messages(talk.id);
   expect(messages).toHaveLength(2);
