@@ -41,7 +41,7 @@ const FAULTS: &[(&str, u16, &str)] = &[
 async fn impatient(backend: testkit::Backend) -> World {
     let upstream = testkit::upstream::Upstream::start().await;
     let server = testkit::TestServer::start(backend, |setup| {
-        let quick = "connect_timeout = \"1s\"\nfirst_byte_timeout = \"1s\"\nidle_timeout = \"1s\"\n\n[[models]]";
+        let quick = "connect_timeout = \"500ms\"\nfirst_byte_timeout = \"700ms\"\nidle_timeout = \"700ms\"\n\n[[models]]";
         let config = upstream.config(&[MODEL]).replace("test-key", API_KEY).replacen("\n[[models]]", quick, 1);
         setup.add(&config);
     })

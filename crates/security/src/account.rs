@@ -178,13 +178,8 @@ impl Security {
         let whose = Whose::Account(account);
         let _turn = self.0.attempts.of(&whose).lock().await;
         self.check_lockout(&whose).await?;
-        let row = self.0.store.read(ctx, account, |reads, account| {
-            Box::pin(async move {
-                let sql = "SELECT password_hash FROM accounts WHERE id = $1";
-                reads.query_opt(sql, params![*account]).await
-            })
-        });
-        let known: String = row.await?.ok_or_else(token::revoked)?.get(0)?;
+        let known = self.password_hash(ctx, account).await?;
+        let known = known.ok_or_else(token::revoked)?;
         if self
             .0
             .passwords
@@ -195,6 +190,21 @@ impl Security {
         }
         self.count_failure(&whose).await;
         Err(wrong_password())
+    }
+
+    /// The hash that an account's password has now; none without the account.
+    pub(crate) async fn password_hash(
+        &self,
+        ctx: &Context,
+        account: AccountId,
+    ) -> Result<Option<String>> {
+        let row = self.0.store.read(ctx, account, |reads, account| {
+            Box::pin(async move {
+                let sql = "SELECT password_hash FROM accounts WHERE id = $1";
+                reads.query_opt(sql, params![*account]).await
+            })
+        });
+        row.await?.map(|mut row| row.get(0)).transpose()
     }
 }
 

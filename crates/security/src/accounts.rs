@@ -96,7 +96,8 @@ impl Security {
     /// Makes an account with the role `user` in the tenant `default` (S0.1, S4.1). Whoever asks.
     ///
     /// # Errors
-    /// `validation_failed` with every field that is wrong; `email_already_exists`; `server_busy`.
+    /// `validation_failed` with every field that is wrong; `email_already_exists`; `server_busy`;
+    /// `idempotency_key_reused`, also for another password.
     pub async fn register(&self, ctx: &Context, input: Register) -> Result<User> {
         let Register {
             email,
@@ -207,13 +208,7 @@ impl Security {
         hash: &str,
         password: &Secret,
     ) -> Result<()> {
-        let known = self.0.store.read(system, account, |reads, account| {
-            Box::pin(async move {
-                let sql = "SELECT password_hash FROM accounts WHERE id = $1";
-                reads.query_opt(sql, params![*account]).await
-            })
-        });
-        let known: Option<String> = known.await?.map(|mut row| row.get(0)).transpose()?;
+        let known = self.password_hash(system, account).await?;
         if known.as_deref() == Some(hash) || self.0.passwords.verify(password, known).await? {
             return Ok(());
         }

@@ -7,31 +7,12 @@ import { refreshLists } from '../conversations/list.svelte';
 import { loadWallet, setBalance } from '../lib/account.svelte';
 import { draft, dropDraft } from '../lib/drafts';
 import { onLive, type Live } from '../lib/live';
-import { begin, type Answer, type AnswerFailure } from '../stream/answer';
+import { begin, type Answer } from '../stream/answer';
 import { follow } from '../stream/follow';
+import type { Failed, Outgoing, Refusal } from './outcome';
 import { Reading } from './reading.svelte';
 import { before, unanswered, upTo, type Rows } from './thread';
 import { Writing } from './writing.svelte';
-
-/** Why a prompt was not taken. Its text is back in the composer. */
-export interface Refusal {
-  error: ApiError;
-  /** When trying again makes sense, in milliseconds since 1970. */
-  until: number | null;
-}
-
-/** An answer that failed after it had begun. */
-export interface Failed {
-  failure: AnswerFailure;
-  /** What had arrived; it is not kept. */
-  text: string;
-}
-
-export interface Outgoing {
-  text: string;
-  /** The prompt that is said in other words. */
-  edits?: string;
-}
 
 export class Chat {
   readonly id: string;
