@@ -42,14 +42,8 @@ async fn local_model_repeats_itself_less_when_repeating_is_penalised() {
     };
     let plain = say(&local, with(1.0)).await.text;
     assert_eq!(say(&local, with(1.0)).await.text, plain);
-    // In a hundred words, how many are different; without chance, so always the same ones.
-    let different = |text: &str| {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        words.iter().collect::<BTreeSet<_>>().len() * 100 / words.len().max(1)
-    };
+    // What it was asked about is what was said before: it comes back, unless that costs.
+    assert!(plain.contains("boat"), "{plain:?}");
     let penalised = say(&local, with(2.0)).await.text;
-    assert!(
-        different(&penalised) > different(&plain),
-        "{plain:?}, penalised {penalised:?}"
-    );
+    assert!(!penalised.contains("boat"), "{penalised:?}");
 }
