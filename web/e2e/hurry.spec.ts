@@ -74,6 +74,8 @@ test('what was sent arrives although one goes on to another conversation', async
   await expect(talk.text).toHaveText(words(3));
   release();
   await expect.poll(async () => (await person.messages(id)).length).toBe(4);
+  // It goes to the top of the list; nobody clicks what is just moving away.
+  await expect(sidebar.list.getByRole('link').first()).toContainText('Left behind');
   await sidebar.row('Left behind').click();
   await expect(talk.text).toHaveText(words(6));
   await expect(talk.composer).toHaveValue('');
